@@ -1,0 +1,230 @@
+"""What a process is told from outside: addresses, credentials, limits.
+
+* This module alone reads the environment; everything else is handed a `Settings`.
+* Every variable begins with `TAMS_`; all that are malformed are reported in one message.
+* An address that is not set comes from `endpoints.json` in the data directory, which
+  `tams up` writes, so that a second shell finds the running store without any setup.
+* Secrets do not print.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+ENDPOINTS_FILE = "endpoints.json"
+
+
+class SettingsError(Exception):
+    """The environment does not describe a store this process can work with."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """The object store; `public_endpoint` is the one put into the URLs clients are given."""
+
+    endpoint: str
+    public_endpoint: str
+    region: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class VastSettings:
+    """The database: a VAST cluster, or the local server that speaks its protocol."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    bucket: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTemplate:
+    """How a key dropped into a bucket names its flow and time; see `schemas.domain.ingest`."""
+
+    bucket: str
+    prefix: str
+    pattern: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a process of the store needs to know, complete and checked.
+
+    `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    """
+
+    data_dir: Path
+    api_host: str
+    api_port: int
+    api_workers: int
+    listener_host: str
+    listener_port: int
+    listener_token: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    s3: S3Settings
+    vast: VastSettings
+    shards: int
+    flush_rows: int
+    inbox_high_water: int
+    reply_timeout_s: float
+    object_timeout_s: int
+    presigned_url_timeout_s: int
+    worker_concurrency: int
+    ingest_templates: tuple[KeyTemplate, ...]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment (by default the process's own).
+
+        Raises:
+            SettingsError: naming every variable that is missing or malformed.
+        """
+        return _Reader(os.environ if environ is None else environ).settings()
+
+
+def data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """The directory that holds all local data (`TAMS_DATA_DIR`, by default `./data`)."""
+    env = os.environ if environ is None else environ
+    return Path(env.get("TAMS_DATA_DIR") or "data").resolve()
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of this process's environment, for starting children with."""
+    return dict(os.environ)
+
+
+def read_endpoints(directory: Path) -> dict[str, Any]:
+    """The facts `tams up` wrote about the store in `directory`; empty if none ever ran there."""
+    try:
+        facts = json.loads((directory / ENDPOINTS_FILE).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise SettingsError(f"{directory / ENDPOINTS_FILE} is not JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise SettingsError(f"{directory / ENDPOINTS_FILE} is not a JSON object")
+    return facts
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Reader:
+    """Reads variables one by one and remembers every complaint."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._complaints: list[str] = []
+        self._data_dir = data_dir(environ)
+        self._endpoints = read_endpoints(self._data_dir)
+
+    def settings(self) -> Settings:
+        s3_endpoint = self._address("TAMS_S3_ENDPOINT", "s3", "endpoint")
+        settings = Settings(
+            data_dir=self._data_dir,
+            api_host=self._environ.get("TAMS_API_HOST") or "127.0.0.1",
+            api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
+            api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
+            listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
+            listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
+            listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
+            redis_url=self._address("TAMS_REDIS_URL", "redis"),
+            s3=S3Settings(
+                endpoint=s3_endpoint,
+                public_endpoint=self._environ.get("TAMS_S3_PUBLIC_ENDPOINT") or s3_endpoint,
+                region=self._text("TAMS_S3_REGION", "us-east-1", "s3", "region"),
+                access_key=self._address("TAMS_S3_ACCESS_KEY", "s3", "access_key"),
+                secret_key=self._address("TAMS_S3_SECRET_KEY", "s3", "secret_key"),
+                bucket=self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket"),
+            ),
+            vast=VastSettings(
+                endpoint=self._address("TAMS_VAST_ENDPOINT", "vast", "endpoint"),
+                access_key=self._address("TAMS_VAST_ACCESS_KEY", "vast", "access_key"),
+                secret_key=self._address("TAMS_VAST_SECRET_KEY", "vast", "secret_key"),
+                bucket=self._text("TAMS_VAST_BUCKET", "tams-db", "vast", "bucket"),
+                schema=self._text("TAMS_VAST_SCHEMA", "tams", "vast", "schema"),
+            ),
+            shards=self._number("TAMS_SHARDS", 16, 1, 1024),
+            flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
+            inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
+            reply_timeout_s=self._number("TAMS_REPLY_TIMEOUT_S", 20, 1, 600),
+            object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
+            presigned_url_timeout_s=self._number(
+                "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
+            ),
+            worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+        )
+        if settings.presigned_url_timeout_s > settings.object_timeout_s:
+            self._complaints.append(
+                "TAMS_PRESIGNED_URL_TIMEOUT_S must not be longer than TAMS_OBJECT_TIMEOUT_S"
+            )
+        if self._complaints:
+            raise SettingsError("; ".join(self._complaints))
+        return settings
+
+    def _known(self, *path: str) -> str | None:
+        """A fact from `endpoints.json`."""
+        value: Any = self._endpoints
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, str) else None
+
+    def _address(self, name: str, *path: str) -> str:
+        value = self._environ.get(name) or self._known(*path)
+        if value is None:
+            self._complaints.append(
+                f"{name} is not set and {self._data_dir / ENDPOINTS_FILE} does not say it: "
+                "set it, or start a store with `tams up`"
+            )
+        return value or ""
+
+    def _text(self, name: str, default: str, *path: str) -> str:
+        return self._environ.get(name) or self._known(*path) or default
+
+    def _port_of(self, name: str, default: int) -> int:
+        url = self._known(name)
+        return (urlsplit(url).port or default) if url else default
+
+    def _number(self, name: str, default: int, low: int, high: int) -> int:
+        return self._parsed(name, default, lambda text: _between(int(text), low, high))
+
+    def _templates(self, name: str) -> tuple[KeyTemplate, ...]:
+        return self._parsed(
+            name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
+        )
+
+    def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
+        text = self._environ.get(name)
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except (ValueError, TypeError) as error:
+            self._complaints.append(f"{name}={text!r}: {error}")
+            return default
+
+
+def _between(value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise ValueError(f"must be from {low} to {high}")
+    return value

@@ -1,0 +1,1 @@
+"""The nouns of the store: what they are (`domain`), their JSON (`http`), their rows (`tables`)."""

@@ -1,0 +1,1 @@
+"""The processes of the store and the command line that starts them."""

@@ -1,0 +1,1 @@
+"""How domain values look as JSON, after the schemas of TAMS 8.2."""

@@ -1,0 +1,1 @@
+"""How domain values look as rows of VAST Database tables."""

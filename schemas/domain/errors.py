@@ -1,0 +1,61 @@
+"""Every error the store raises on purpose.
+
+* Four families carry all that callers need: what was asked is wrong (`Invalid`), not allowed
+  (`Forbidden`), not there (`NotFound`), or cannot be answered just now (`Unavailable`).
+* The class docstring is the default message; the message says what was wrong with which thing.
+* An unavailable service is never reported as an absent thing.
+"""
+
+
+class TamsError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        """`field` names the part of the request the message is about, as a dotted path."""
+        super().__init__(message or type(self).__doc__)
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Invalid(TamsError):
+    """The request breaks a rule."""
+
+
+class Forbidden(TamsError):
+    """The request is not allowed."""
+
+
+class NotFound(TamsError):
+    """There is no such thing."""
+
+
+class Unavailable(TamsError):
+    """A service the store depends on is not available; try again later."""
+
+    retry_after_s = 2
+
+
+class Conflict(Unavailable):
+    """Another writer changed the same rows; nothing was written."""
+
+
+class ReadOnly(Forbidden):
+    """The flow is read-only."""
+
+
+class FlowNotFound(NotFound):
+    """The flow does not exist."""
+
+
+class SourceNotFound(NotFound):
+    """The source does not exist."""
+
+
+class ObjectNotFound(NotFound):
+    """The object does not exist, or is allocated but not registered yet."""
+
+
+class JobNotFound(NotFound):
+    """The job does not exist, or ended too long ago."""

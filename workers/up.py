@@ -1,0 +1,177 @@
+"""`tams up`: one store on this machine, from nothing to healthy, until Ctrl-C.
+
+* The local services come first, then `tams init`, then our own processes; what is
+  replaced by the real thing is not started.
+* When all are healthy, `endpoints.json` in the data directory says where everything is. It
+  is there only while the store runs, and always true.
+* Whatever stands in the way of a start is one line on standard error and status 1.
+"""
+
+import asyncio
+import json
+import shlex
+import sys
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.local_services.directory import locked, write_private
+from infra.local_services.plan import Plan, facts, plan
+from infra.local_services.service import Service, StartError, http_answers, running
+from infra.settings import (
+    ENDPOINTS_FILE,
+    Settings,
+    SettingsError,
+    data_dir,
+    process_environment,
+)
+from workers.supervisor import Supervisor, guarded
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
+_NAME_WIDTH = 9
+
+
+def up(only: Collection[str] = ()) -> int:
+    """Run a store (or `only` the services named) until it is stopped; the exit status."""
+    environ = process_environment()
+    directory = data_dir(environ)
+    try:
+        with locked(directory):
+            return guarded(lambda: _run(directory, environ, only))
+    except StartError as error:
+        return _complain(error)
+
+
+def _run(directory: Path, environ: Mapping[str, str], only: Collection[str]) -> int:
+    endpoints = directory / ENDPOINTS_FILE
+    endpoints.unlink(missing_ok=True)
+    try:
+        asyncio.run(_supervise(endpoints, environ, only))
+    except (StartError, SettingsError) as error:
+        return _complain(error)
+    finally:
+        endpoints.unlink(missing_ok=True)
+    return 0
+
+
+async def _supervise(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> None:
+    planned = plan(endpoints.parent, environ)
+    output = _Output(Console(highlight=False))
+
+    def changed(processes: Mapping[str, int]) -> None:
+        write_private(endpoints, json.dumps(facts(planned.settings, processes), indent=2) + "\n")
+
+    services = [each for each in _services(planned) if not only or each.name in only]
+    supervisor = Supervisor(services, output.line, changed)
+    await supervisor.run(
+        lambda: output.welcome(planned.settings, directory_given="TAMS_DATA_DIR" in environ)
+    )
+
+
+def _complain(error: Exception) -> int:
+    sys.stderr.write(f"tams up: {' '.join(str(error).split())}\n")
+    return 1
+
+
+def _services(planned: Plan) -> list[Service]:
+    """Everything a store consists of."""
+    settings = planned.settings
+    local = frozenset(service.name for service in planned.services)
+    api = f"http://{settings.api_host}:{settings.api_port}/health"
+    listener = f"http://{settings.listener_host}:{settings.listener_port}/health"
+    after_init = frozenset({"init"})
+
+    def tams(name: str, command: str) -> Service:
+        return Service(
+            name=name,
+            argv=(sys.executable, "-P", "-m", "workers.cli", command),
+            env=_child_environment(planned.environ),
+            healthy={
+                "api": lambda: http_answers(api),
+                "listener": lambda: http_answers(listener),
+            }.get(name, running),
+            needs=local if name == "init" else after_init,
+            once=name == "init",
+        )
+
+    return [
+        *planned.services,
+        tams("init", "init"),
+        tams("api", "api"),
+        tams("worker", "worker"),
+        tams("beat", "beat"),
+        tams("listener", "listen"),
+    ]
+
+
+def _child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {**environ, "PYTHONUNBUFFERED": "1"}
+
+
+class _Output:
+    """What the operator sees: every process's lines under its name, and the welcome."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._prefixes: dict[str, str] = {}
+
+    def line(self, name: str, text: str) -> None:
+        """Print one line of the process called `name`."""
+        self._write(f"{self._prefix(name)}{text}\n")
+
+    def welcome(self, settings: Settings, *, directory_given: bool) -> None:
+        """Print where everything is, how to get in, and what to try next."""
+        with self._console.capture() as captured:
+            self._console.print(_addresses(settings))
+            self._console.print(_next_commands(settings, directory_given=directory_given))
+        self._write(captured.get())
+
+    def _prefix(self, name: str) -> str:
+        if name not in self._prefixes:
+            colour = _COLOURS[len(self._prefixes) % len(_COLOURS)]
+            with self._console.capture() as captured:
+                self._console.print(Text(f"{name:<{_NAME_WIDTH}} | ", style=colour), end="")
+            self._prefixes[name] = captured.get()
+        return self._prefixes[name]
+
+    def _write(self, text: str) -> None:
+        """Print; a reader that went away must not keep the store from stopping."""
+        with suppress(OSError):
+            self._console.file.write(text)
+            self._console.file.flush()
+
+
+def _addresses(settings: Settings) -> Table:
+    s3, vast = settings.s3, settings.vast
+    table = Table(title="The store is running", title_justify="left")
+    for heading in ("", "address", "credentials"):
+        table.add_column(heading, overflow="fold")
+    table.add_row("API", f"http://{settings.api_host}:{settings.api_port}", "none needed")
+    table.add_row("S3", s3.endpoint, f"{s3.access_key}\n{s3.secret_key}")
+    table.add_row("", f"bucket {s3.bucket}, region {s3.region}", "")
+    table.add_row("VAST", vast.endpoint, f"{vast.access_key}\n{vast.secret_key}")
+    table.add_row("", f"bucket {vast.bucket}, schema {vast.schema}", "")
+    table.add_row("Redis", settings.redis_url, "in the address")
+    table.add_row(
+        "listener",
+        f"http://{settings.listener_host}:{settings.listener_port}",
+        f"bearer {settings.listener_token}",
+    )
+    table.add_row("data", str(settings.data_dir), f"all of this in {ENDPOINTS_FILE}")
+    return table
+
+
+def _next_commands(settings: Settings, *, directory_given: bool) -> Text:
+    tams = Path(sys.executable).with_name("tams")
+    with suppress(ValueError):
+        tams = tams.relative_to(Path.cwd())
+    where = f"TAMS_DATA_DIR={shlex.quote(str(settings.data_dir))} " if directory_given else ""
+    return Text(
+        "Try next, in another shell:\n"
+        f"  {where}{tams} demo\n"
+        f"  curl http://{settings.api_host}:{settings.api_port}/service"
+    )

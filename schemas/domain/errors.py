@@ -3,6 +3,7 @@
 * Four families carry all that callers need: what was asked is wrong (`Invalid`), not allowed
   (`Forbidden`), not there (`NotFound`), or cannot be answered just now (`Unavailable`).
 * The class docstring is the default message; the message says what was wrong with which thing.
+* `retryable` says that doing the whole thing again at once may well succeed.
 * An unavailable service is never reported as an absent thing.
 """
 
@@ -35,10 +36,13 @@ class Unavailable(TamsError):
     """A service the store depends on is not available; try again later."""
 
     retry_after_s = 2
+    retryable = False
 
 
 class Conflict(Unavailable):
     """Another writer changed the same rows; nothing was written."""
+
+    retryable = True
 
 
 class ReadOnly(Forbidden):

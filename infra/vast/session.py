@@ -1,0 +1,186 @@
+"""Transactions and tables of VAST Database, with errors in the store's own words.
+
+* A session belongs to one thread, and is made on first use.
+* Importing the SDK takes seconds: a process that may not need it imports this package late.
+* Table metadata come from `schemas.tables`, so that no transaction begins with look-ups.
+* A conflict is `Conflict`; everything else the database answers amiss is `Unavailable`.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, reduce
+from operator import and_
+from typing import Any, Final
+
+import pyarrow as pa
+import requests
+from vastdb import errors
+from vastdb.config import BackoffConfig, QueryConfig, SessionConfig
+from vastdb.session import Session
+from vastdb.table_metadata import TableMetadata, TableRef, TableType
+from vastdb.transaction import Transaction as SdkTransaction
+
+from infra.settings import VastSettings
+from schemas.domain.errors import Conflict, Unavailable
+from schemas.domain.timerange import TimeRange
+from schemas.tables.definitions import TABLES
+
+ROW_ID: Final = "$row_id"
+
+# One `equal` per value goes over the wire, at about 0.2 ms each; more are asked for in turn.
+_IN_VALUES: Final = 1_000
+_QUERY: Final = QueryConfig(num_splits=1, num_sub_splits=1)
+_BROKEN: Final = (errors.ConnectionError, requests.RequestException)
+_INT64: Final = 1 << 63
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection to VAST Database broke during a commit; it may have arrived or not."""
+
+    retryable = True
+
+
+class Table:
+    """One table within one transaction."""
+
+    def __init__(self, sdk_table: Any) -> None:
+        self._table = sdk_table
+
+    def select(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        equal: Mapping[str, object] | None = None,
+        isin: tuple[str, Sequence[object]] | None = None,
+        span: TimeRange | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """The rows for which every condition holds, with their `$row_id`.
+
+        `span` asks for overlap of the columns `start` and `end` with it, clipped to what they
+        can hold. Of more than `limit` rows, any `limit` are returned. There is no order.
+        """
+        terms = [self._table[name] == value for name, value in (equal or {}).items()]
+        if span is not None:
+            terms.append(self._table["start"] < min(span.end, _INT64 - 1))
+            terms.append(self._table["end"] > max(span.start, -_INT64))
+        if isin is None:
+            return self._read(columns, terms, limit)
+        name, values = isin
+        parts = [
+            self._read(columns, [*terms, self._table[name].isin(chunk)], limit)
+            for chunk in _chunks(list(values), _IN_VALUES)
+        ]
+        return pa.concat_tables(parts) if parts else self._empty(columns)
+
+    def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Append `rows`."""
+        self._table.insert(pa.RecordBatch.from_pylist(list(rows), schema=self.schema))
+
+    def update(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Overwrite the columns in `rows`, each with its `$row_id`; all have the same columns."""
+        fields = [pa.field(ROW_ID, pa.uint64())]
+        fields += [self.schema.field(name) for name in rows[0] if name != ROW_ID]
+        self._table.update(pa.RecordBatch.from_pylist(list(rows), schema=pa.schema(fields)))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns."""
+        return self._table.arrow_schema
+
+    def _read(
+        self, columns: Sequence[str] | None, terms: Sequence[Any], limit: int | None
+    ) -> pa.Table:
+        names = list(self.schema.names if columns is None else columns)
+        predicate = reduce(and_, terms) if terms else None
+        reader = self._table.select(
+            names, predicate, _QUERY, internal_row_id=True, limit_rows=limit
+        )
+        return reader.read_all()
+
+    def _empty(self, columns: Sequence[str] | None) -> pa.Table:
+        names = self.schema.names if columns is None else columns
+        fields = [*(self.schema.field(name) for name in names), pa.field(ROW_ID, pa.uint64())]
+        return pa.schema(fields).empty_table()
+
+
+class Database:
+    """Sessions with one VAST Database endpoint."""
+
+    def __init__(self, settings: VastSettings) -> None:
+        self._settings = settings
+        self._threads = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """Commits when the body ends well, rolls back otherwise.
+
+        Raises:
+            Conflict: when another transaction changed the same rows first.
+            OutcomeUnknown: when the connection broke while committing.
+            Unavailable: when the database does not answer, or not as expected.
+        """
+        body_ended = False
+        with self._translated():
+            sdk_transaction = self._session().transaction()
+            try:
+                with sdk_transaction:
+                    yield Transaction(sdk_transaction, self._settings)
+                    body_ended = True
+            except _BROKEN as error:
+                if body_ended:
+                    raise OutcomeUnknown(f"{self._name}: {error}") from error
+                raise
+
+    def _session(self) -> Session:
+        session = getattr(self._threads, "session", None)
+        if session is None:
+            session = Session(
+                self._settings.access_key,
+                self._settings.secret_key,
+                self._settings.endpoint,
+                timeout=60,
+                backoff_config=BackoffConfig(max_tries=3, max_time=5.0),
+                config=SessionConfig(data_endpoints=[self._settings.endpoint]),
+            )
+            self._threads.session = session
+        return session
+
+    @property
+    def _name(self) -> str:
+        return f"VAST Database at {self._settings.endpoint}"
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except errors.Conflict as error:
+            raise Conflict(f"{self._name}: another transaction came first") from error
+        except (errors.NotFound, errors.Missing) as error:
+            raise Unavailable(f"{self._name}: {error}; has `tams init` been run?") from error
+        except (errors.HttpError, errors.ApiResponseError, *_BROKEN) as error:
+            raise Unavailable(f"{self._name}: {error}") from error
+
+
+class Transaction:
+    """One transaction; its tables are those of `schemas.tables`."""
+
+    def __init__(self, sdk: SdkTransaction, settings: VastSettings) -> None:
+        self.sdk = sdk
+        self._settings = settings
+
+    def table(self, name: str) -> Table:
+        """The table called `name`."""
+        metadata = _metadata(self._settings.bucket, self._settings.schema, name)
+        return Table(self.sdk.table_from_metadata(metadata))
+
+
+@lru_cache
+def _metadata(bucket: str, schema: str, name: str) -> TableMetadata:
+    return TableMetadata(TableRef(bucket, schema, name), TABLES[name], TableType.Regular)
+
+
+def _chunks(values: list[object], size: int) -> Iterator[list[object]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

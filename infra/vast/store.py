@@ -1,0 +1,259 @@
+"""The `MetadataStore` on VAST Database.
+
+* A snapshot remembers the `$row_id` of every record it read; replacing a record needs it, so
+  only what was read in the same transaction can be replaced.
+* A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
+  of two that claim the same name at once, the database lets only one commit.
+* A conflict, or a commit whose outcome is unknown, has the whole transaction done anew after
+  a random wait (full jitter).
+"""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+from zlib import crc32
+
+from infra.vast.session import ROW_ID, Database, Transaction
+from schemas.domain.changes import Changes, Record, ShardCursor
+from schemas.domain.errors import Unavailable
+from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId, ObjectId, SourceId
+from schemas.domain.ingest import Problem
+from schemas.domain.media_object import MediaObject, Role
+from schemas.domain.query import SegmentQuery
+from schemas.domain.segment import Segment
+from schemas.domain.source import Source
+from schemas.domain.timerange import TimeRange
+from schemas.tables import definitions as tables
+from schemas.tables import rows
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+CLAIM_SLOTS: Final = 1_024
+
+_ATTEMPTS: Final = 12
+_FIRST_WAIT_S: Final = 0.02
+_LONGEST_WAIT_S: Final = 1.0
+
+# Below this many objects, asking for them one by one beats reading all a flow has allocated.
+_FEW_OBJECTS: Final = 50
+# Below this many flows, reading each one's neighbourhood beats reading a common hull.
+_FEW_FLOWS: Final = 4
+# A page is first asked for with this many times its rows, in no order; more need a second pass.
+_SPARE_ROWS: Final = 4
+
+
+class VastMetadataStore:
+    """Sources, flows, segments and objects as rows of VAST tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._slot_rows: dict[int, int] = {}
+
+    @contextmanager
+    def read(self) -> Iterator["VastSnapshot"]:
+        """A consistent view; see `MetadataStore.read`."""
+        with self._database.transaction() as transaction:
+            yield VastSnapshot(transaction)
+
+    def transact(self, decide: Callable[["VastSnapshot"], tuple[Changes, T]]) -> T:
+        """Decide and write in one transaction; see `MetadataStore.transact`.
+
+        Raises:
+            Unavailable: when the database does not answer, or other writers keep coming first.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._database.transaction() as transaction:
+                    snapshot = VastSnapshot(transaction)
+                    changes, result = decide(snapshot)
+                    self._claim(transaction, changes.claim)
+                    snapshot.write(changes)
+                return result
+            except Unavailable as error:
+                if not error.retryable or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)))  # noqa: S311 - jitter
+        raise AssertionError("the last attempt returns or raises")
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with self._database.transaction():
+            pass
+
+    def _claim(self, transaction: Transaction, names: Collection[str]) -> None:
+        if not names:
+            return
+        table = transaction.table(tables.CLAIMS)
+        if not self._slot_rows:
+            found = table.select(["slot"]).to_pylist()
+            self._slot_rows = {row["slot"]: row[ROW_ID] for row in found}
+        slots = sorted({crc32(name.encode()) % CLAIM_SLOTS for name in names})
+        now = time.time_ns()
+        table.update([{ROW_ID: self._slot_rows[slot], "touched": now} for slot in slots])
+
+
+class VastSnapshot:
+    """The tables as one transaction sees them."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._row_ids: dict[tuple[str, object], int] = {}
+
+    def flows(self, ids: Collection[FlowId]) -> dict[FlowId, Flow]:
+        """Those of the flows named that exist."""
+        return {
+            f.id: f for f in self._records(tables.FLOWS, rows.flow_from, isin=("id", list(ids)))
+        }
+
+    def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
+        """Every flow whose columns have the values in `equal`."""
+        return self._records(tables.FLOWS, rows.flow_from, equal=equal)
+
+    def collecting_flows(self) -> list[Flow]:
+        """Every flow that collects others."""
+        return self._records(tables.FLOWS, rows.flow_from, equal={"collects": True})
+
+    def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
+        """Those of the sources named that exist."""
+        found = self._records(tables.SOURCES, rows.source_from, isin=("id", list(ids)))
+        return {source.id: source for source in found}
+
+    def all_sources(self) -> list[Source]:
+        """Every source."""
+        return self._records(tables.SOURCES, rows.source_from)
+
+    def objects(
+        self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
+    ) -> dict[ObjectId, MediaObject]:
+        """Those of the objects named that exist."""
+        found: list[MediaObject] = []
+        if likely_for and len(ids) > _FEW_OBJECTS:
+            found = self._records(
+                tables.OBJECTS,
+                rows.object_from,
+                equal={"role": Role.ALLOCATED.value},
+                isin=("allocated_for", list(likely_for)),
+            )
+        rest = set(ids) - {item.id for item in found}
+        found += self._records(tables.OBJECTS, rows.object_from, isin=("id", list(rest)))
+        return {item.id: item for item in found if item.id in ids}
+
+    def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
+        """Those objects that stand under one of `keys`, by key."""
+        found = self._records(tables.OBJECTS, rows.object_from, isin=("key", list(keys)))
+        return {item.key: item for item in found if item.key is not None}
+
+    def segments_around(self, spans: Mapping[FlowId, TimeRange]) -> dict[FlowId, list[Segment]]:
+        """The segments of each flow that overlap its span."""
+        if len(spans) <= _FEW_FLOWS:
+            return {
+                flow_id: self._segments({"flow_id": flow_id}, span)
+                for flow_id, span in spans.items()
+            }
+        found = defaultdict(list)
+        common = TimeRange.hull(spans.values())
+        for segment in self._segments({}, common, isin=("flow_id", list(spans))):
+            if segment.timerange.overlaps(spans[segment.flow_id]):
+                found[segment.flow_id].append(segment)
+        return found
+
+    def segments(self, flow_id: FlowId, query: SegmentQuery) -> list[Segment]:
+        """The first `query.limit + 1` segments that `query` asks for, in its order."""
+        equal: dict[str, object] = {"flow_id": flow_id}
+        if query.object_id is not None:
+            equal["object_id"] = query.object_id
+        span, wanted = query.remaining, query.limit + 1
+        if not span:
+            return []
+        enough = _SPARE_ROWS * wanted
+        found = self._segments(equal, span, limit=enough)
+        if len(found) >= enough:
+            found = self._segments(equal, self._first(equal, span, wanted, query.reverse_order))
+        found.sort(key=lambda s: s.timerange, reverse=query.reverse_order)
+        return found[:wanted]
+
+    def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
+        """The hull of those segments of a flow that overlap `within`."""
+        found = self._spans({"flow_id": flow_id}, within)
+        return TimeRange.hull(TimeRange(start, end) for start, end in zip(*found, strict=True))
+
+    def flows_using(self, object_id: ObjectId) -> list[FlowId]:
+        """The flows with a segment of this object, or of media that needs it as init segment."""
+        objects = self._transaction.table(tables.OBJECTS)
+        needing = objects.select(["id"], equal={"init_object_id": object_id})["id"].to_pylist()
+        segments = self._transaction.table(tables.SEGMENTS)
+        using = segments.select(["flow_id"], isin=("object_id", [object_id, *needing]))
+        return sorted(set(using["flow_id"].to_pylist()))
+
+    def problems(self) -> list[Problem]:
+        """Every problem on record."""
+        return self._records(tables.PROBLEMS, rows.problem_from)
+
+    def shard(self, shard: int) -> ShardCursor:
+        """How far the offers of a shard are decided."""
+        found = self._records(tables.SHARDS, rows.shard_from, equal={"shard": shard})
+        if not found:
+            raise Unavailable(f"shard {shard} is not in the database; has `tams init` been run?")
+        return found[0]
+
+    def write(self, changes: Changes) -> None:
+        """Write `changes`, one request per table and kind of change."""
+        updates: dict[str, list[rows.Row]] = defaultdict(list)
+        for record in changes.replace:
+            table = rows.table_of(record)
+            row_id = self._row_ids[table, rows.key_of(record)]
+            updates[table].append({ROW_ID: row_id, **rows.to_row(record)})
+        for table, changed in updates.items():
+            self._transaction.table(table).update(changed)
+        inserts: dict[str, list[rows.Row]] = defaultdict(list)
+        for record in changes.add:
+            inserts[rows.table_of(record)].append(rows.to_row(record))
+        for table, new in inserts.items():
+            self._transaction.table(table).insert(new)
+
+    def _records(
+        self,
+        table: str,
+        from_row: Callable[[rows.Row], R],
+        **conditions: Any,
+    ) -> list[R]:
+        """Records of `table`, their row ids remembered; `conditions` are those of `select`."""
+        records = []
+        for row in self._transaction.table(table).select(**conditions).to_pylist():
+            record = from_row(row)
+            self._row_ids[table, rows.key_of(record)] = row[ROW_ID]
+            records.append(record)
+        return records
+
+    def _segments(
+        self,
+        equal: Mapping[str, object],
+        span: TimeRange,
+        *,
+        isin: tuple[str, list[object]] | None = None,
+        limit: int | None = None,
+    ) -> list[Segment]:
+        return self._records(
+            tables.SEGMENTS, rows.segment_from, equal=equal, isin=isin, span=span, limit=limit
+        )
+
+    def _spans(self, equal: Mapping[str, object], span: TimeRange) -> tuple[list[int], list[int]]:
+        """Starts and ends, and nothing else, of the segments within `span`."""
+        table = self._transaction.table(tables.SEGMENTS)
+        found = table.select(["start", "end"], equal=equal, span=span)
+        return found["start"].to_pylist(), found["end"].to_pylist()
+
+    def _first(
+        self, equal: Mapping[str, object], span: TimeRange, wanted: int, descending: bool
+    ) -> TimeRange:
+        """The part of `span` that holds its first `wanted` segments."""
+        starts, ends = self._spans(equal, span)
+        if descending:
+            bound = sorted(starts, reverse=True)[:wanted][-1]
+            return TimeRange(max(span.start, bound), span.end)
+        return TimeRange(span.start, min(span.end, sorted(ends)[:wanted][-1]))

@@ -1,0 +1,42 @@
+"""What an operation wants written: the only way anything gets into the database.
+
+* Operations decide and return `Changes`; `MetadataStore.transact` writes them in one
+  transaction or not at all.
+* The database has no unique constraint. Whoever adds a thing under a name that others may choose
+  too *claims* the name: of two transactions that claim one name at once, only one commits.
+* A record is replaced only by the transaction that read it, so that a change made meanwhile by
+  another writer is noticed, not overwritten.
+"""
+
+from dataclasses import dataclass
+
+from schemas.domain.flow import Flow
+from schemas.domain.ingest import Problem
+from schemas.domain.media_object import MediaObject
+from schemas.domain.segment import Segment
+from schemas.domain.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class ShardCursor:
+    """How far the offers of a shard are decided.
+
+    `position` is the id of the last entry of the shard's inbox that was decided, `epoch` that
+    of the lease under which it was: a writer whose lease was taken over cannot go back.
+    """
+
+    shard: int
+    position: str
+    epoch: int
+
+
+Record = Source | Flow | Segment | MediaObject | Problem | ShardCursor
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Records to add, those to put in the place of others read before, and names claimed."""
+
+    add: tuple[Record, ...] = ()
+    replace: tuple[Record, ...] = ()
+    claim: frozenset[str] = frozenset()

@@ -1,0 +1,159 @@
+"""A flow: one encoding of a source, as a sequence of segments (schemas `flow-put`, `flow-get`).
+
+* `document` is what the client put, whole; the store reads the few fields its rules need.
+* What the store manages itself (times, versions, the timerange) is ignored on input.
+* A flow that is read-only refuses every change to it and its segments.
+* A flow shares the format of its source.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.domain.errors import Invalid, ReadOnly
+from schemas.domain.identifiers import FlowId, SourceId
+from schemas.domain.source import Source, Tags
+from schemas.domain.timerange import NEVER, TimeRange
+
+# Fields of `flow-common` that are not the client's to set.
+MANAGED: Final = frozenset(
+    {
+        "id",
+        "created",
+        "metadata_updated",
+        "segments_updated",
+        "metadata_version",
+        "created_by",
+        "updated_by",
+        "timerange",
+        "collected_by",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A flow or source that is part of a collection, and its part in it."""
+
+    id: str
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a flow holds: the hull of its segments and their number."""
+
+    timerange: TimeRange = NEVER
+    segments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow; `document` is its JSON without the fields the store manages."""
+
+    id: FlowId
+    document: Mapping[str, Any]
+    created: datetime
+    created_by: str
+    metadata_updated: datetime
+    updated_by: str
+    metadata_version: str
+    segments_updated: datetime | None = None
+    content: Content = Content()
+
+    @property
+    def source_id(self) -> SourceId:
+        """The source it is an encoding of."""
+        return SourceId(self.document["source_id"])
+
+    @property
+    def format(self) -> str:
+        """Its content format, a URN."""
+        return str(self.document["format"])
+
+    @property
+    def container(self) -> str | None:
+        """The MIME type of its media objects, needed before any can be stored."""
+        return self.document.get("container")
+
+    @property
+    def label(self) -> str | None:
+        """Its short name for people."""
+        return self.document.get("label")
+
+    @property
+    def tags(self) -> Tags:
+        """Its tags."""
+        return self.document.get("tags") or {}
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it refuses changes."""
+        return bool(self.document.get("read_only"))
+
+    @property
+    def init_segments(self) -> bool:
+        """Whether its media objects need an init segment each."""
+        return bool((self.document.get("essence_parameters") or {}).get("init_segments"))
+
+    @property
+    def collection(self) -> tuple[Member, ...]:
+        """The flows it collects, in order."""
+        items = self.document.get("flow_collection") or ()
+        return tuple(Member(item["id"], item.get("role")) for item in items)
+
+    def require_writable(self) -> None:
+        """Raises ReadOnly when the flow refuses changes."""
+        if self.read_only:
+            raise ReadOnly(f"flow {self.id} is read-only")
+
+    def require_container(self) -> str:
+        """Its container; raises Invalid when none is set."""
+        if not self.container:
+            raise Invalid(f"flow {self.id} has no container set", field="container")
+        return self.container
+
+
+def put(
+    known: Flow | None,
+    flow_id: FlowId,
+    document: Mapping[str, Any],
+    *,
+    by: str,
+    version: str,
+    now: datetime,
+) -> Flow:
+    """The flow after a PUT of `document`; `known` is what it was before, if it existed.
+
+    Raises:
+        Invalid: when the document names another flow, or collects itself.
+        ReadOnly: when the flow refuses changes.
+    """
+    if document.get("id") not in {None, flow_id}:
+        raise Invalid(f"id {document['id']} is not the flow of the path, {flow_id}", field="id")
+    kept = {name: value for name, value in document.items() if name not in MANAGED}
+    creator, updater = document.get("created_by"), document.get("updated_by") or by
+    if known is None:
+        flow = Flow(flow_id, kept, now, creator or by, now, updater, version)
+    else:
+        known.require_writable()
+        flow = replace(
+            known,
+            document=kept,
+            created_by=creator or known.created_by,
+            metadata_updated=now,
+            updated_by=updater,
+            metadata_version=version,
+        )
+    if any(member.id == flow_id for member in flow.collection):
+        raise Invalid(f"flow {flow_id} cannot collect itself", field="flow_collection")
+    return flow
+
+
+def require_source_fits(flow: Flow, source: Source) -> None:
+    """Raises Invalid when `flow` cannot be an encoding of `source`."""
+    if flow.format != source.format:
+        raise Invalid(
+            f"source {source.id} has format {source.format}, not {flow.format}", field="format"
+        )

@@ -1,0 +1,73 @@
+"""A job: work that goes on after the request for it was answered, and how far it has come.
+
+* A job is `created`, then `started`, then `done` or `error`; the last two are for ever.
+* A job that registers segments is done when each was either registered or refused; the refused
+  ones are its failures.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from schemas.domain.errors import TamsError
+from schemas.domain.identifiers import FlowId, JobId, ObjectId
+from schemas.domain.segment import Offer
+
+
+class JobState(StrEnum):
+    """How far a job has come."""
+
+    CREATED = "created"
+    STARTED = "started"
+    DONE = "done"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item a job could not do (schema `flow-segment-bulk-failure`)."""
+
+    object_id: ObjectId
+    timerange: str
+    type: str
+    summary: str
+    time: datetime
+    field: str | None = None
+
+    @classmethod
+    def of(cls, offer: Offer, error: TamsError, now: datetime) -> "Failure":
+        """The failure of `offer` because of `error`."""
+        segment = offer.segment
+        return cls(
+            segment.object_id,
+            str(segment.timerange),
+            type(error).__name__,
+            str(error),
+            now,
+            error.field,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The state of one job; `version` grows with every change."""
+
+    id: JobId
+    kind: str
+    state: JobState
+    created: datetime
+    updated: datetime
+    total: int
+    done: int = 0
+    failed: int = 0
+    flow_id: FlowId | None = None
+    version: int = 1
+    error: Mapping[str, Any] | None = None
+    failures: Sequence[Failure] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in {JobState.DONE, JobState.ERROR}

@@ -1,0 +1,192 @@
+"""A media object: the bytes that segments refer to (schemas `object`, `flow-segment-post`).
+
+* An object is allocated for a flow, then registered as media or as an init segment by the first
+  segment that uses it; it never changes from one of these two roles to the other.
+* An object allocated in our storage is registered first by the flow it was allocated for;
+  after that any flow may reuse it.
+* What is said of an object at its first registration holds: a reuse may repeat it, not change it.
+* Where an object can be fetched from is a set of instances; URLs are made from them on read.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from schemas.domain.errors import Invalid
+from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.segment import Link, Offer
+from schemas.domain.timerange import TimeRange
+
+
+class Role(StrEnum):
+    """What an object is used as."""
+
+    ALLOCATED = "allocated"
+    MEDIA = "media"
+    INIT = "init"
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """An instance in a storage backend of this store; `key` was made once and never changes."""
+
+    storage_id: StorageId
+    key: str
+
+
+Instance = Controlled | Link
+
+
+@dataclass(frozen=True, slots=True)
+class MediaObject:
+    """One object; `timerange` is on its own timeline and known once it is registered as media."""
+
+    id: ObjectId
+    role: Role
+    created: datetime
+    instances: tuple[Instance, ...]
+    content_type: str | None = None
+    allocated_for: FlowId | None = None
+    first_flow: FlowId | None = None
+    timerange: TimeRange | None = None
+    init_object_id: ObjectId | None = None
+    key_frame_count: int | None = None
+
+    @property
+    def key(self) -> str | None:
+        """Its key in our storage, if it stands there."""
+        for instance in self.instances:
+            if isinstance(instance, Controlled):
+                return instance.key
+        return None
+
+
+def as_media(
+    known: MediaObject | None, offer: Offer, flow: Flow, labels: Collection[str], now: datetime
+) -> MediaObject:
+    """The object of `offer` once the offered segment uses it.
+
+    `labels` are those of the storage backends, which links must not take.
+
+    Raises:
+        Invalid: when the segment may not use the object, or contradicts what is known of it.
+    """
+    segment = offer.segment
+    _check_links(offer.links, labels)
+    if known is None:
+        known = _first_seen(offer, now)
+    if known.role is Role.INIT:
+        raise Invalid(
+            f"object {known.id} is an init segment and cannot be used as media", field="object_id"
+        )
+    if known.role is Role.ALLOCATED:
+        known = _registered(known, offer, flow)
+    else:
+        _check_reuse(known, offer)
+    assert known.timerange is not None  # registered media always has one
+    if not known.timerange.contains(segment.object_part):
+        raise Invalid(
+            f"timerange {segment.timerange} less ts_offset is {segment.object_part}, which is not "
+            f"within the timerange {known.timerange} of object {known.id}",
+            field="timerange",
+        )
+    return replace(known, instances=_with_links(known, offer.links))
+
+
+def as_init(known: MediaObject | None, object_id: ObjectId, flow: Flow) -> MediaObject:
+    """The object `object_id` once some media object of `flow` needs it to be decoded.
+
+    Raises:
+        Invalid: when there is no such object, or it is media, or belongs to another flow.
+    """
+    if known is None:
+        raise Invalid(f"init object {object_id} does not exist", field="init_object_id")
+    if known.role is Role.MEDIA:
+        raise Invalid(
+            f"object {object_id} is media and cannot be used as init segment",
+            field="init_object_id",
+        )
+    if known.role is Role.INIT:
+        return known
+    _check_allocated_for(known, flow, "init_object_id")
+    return replace(known, role=Role.INIT, first_flow=flow.id)
+
+
+def _first_seen(offer: Offer, now: datetime) -> MediaObject:
+    """An object the store did not allocate: dropped into a bucket, or held elsewhere."""
+    object_id = offer.segment.object_id
+    if offer.dropped:
+        place = Controlled(offer.dropped.storage_id, offer.dropped.key)
+        return MediaObject(
+            object_id, Role.ALLOCATED, now, (place,), content_type=offer.dropped.content_type
+        )
+    if not offer.links:
+        raise Invalid(
+            f"object {object_id} does not exist: ask for storage first, or give get_urls",
+            field="object_id",
+        )
+    return MediaObject(object_id, Role.ALLOCATED, now, ())
+
+
+def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:
+    _check_allocated_for(known, flow, "object_id")
+    if flow.init_segments and offer.init_object_id is None:
+        raise Invalid(
+            f"flow {flow.id} has init_segments set, so init_object_id is required",
+            field="init_object_id",
+        )
+    if offer.init_object_id is not None and not flow.init_segments:
+        raise Invalid(
+            f"flow {flow.id} does not have init_segments set, so init_object_id is not allowed",
+            field="init_object_id",
+        )
+    return replace(
+        known,
+        role=Role.MEDIA,
+        first_flow=flow.id,
+        timerange=offer.object_timerange or offer.segment.object_part,
+        init_object_id=offer.init_object_id,
+        key_frame_count=offer.key_frame_count,
+    )
+
+
+def _check_allocated_for(known: MediaObject, flow: Flow, field: str) -> None:
+    if known.allocated_for not in {None, flow.id}:
+        raise Invalid(
+            f"object {known.id} was allocated for flow {known.allocated_for}, not {flow.id}",
+            field=field,
+        )
+
+
+def _check_reuse(known: MediaObject, offer: Offer) -> None:
+    for field, offered, stored in (
+        ("object_timerange", offer.object_timerange, known.timerange),
+        ("init_object_id", offer.init_object_id, known.init_object_id),
+        ("key_frame_count", offer.key_frame_count, known.key_frame_count),
+    ):
+        if offered is not None and offered != stored:
+            raise Invalid(
+                f"object {known.id} is registered with {field} {stored}, not {offered}",
+                field=field,
+            )
+
+
+def _check_links(links: tuple[Link, ...], labels: Collection[str]) -> None:
+    offered = [link.label for link in links]
+    for label in offered:
+        if label in labels:
+            raise Invalid(f"label {label!r} belongs to a storage backend", field="get_urls")
+        if offered.count(label) > 1:
+            raise Invalid(f"label {label!r} is given more than once", field="get_urls")
+
+
+def _with_links(known: MediaObject, links: tuple[Link, ...]) -> tuple[Instance, ...]:
+    stored = {i.label: i for i in known.instances if isinstance(i, Link)}
+    for link in links:
+        if stored.get(link.label, link) != link:
+            raise Invalid(
+                f"object {known.id} has another URL with label {link.label!r}", field="get_urls"
+            )
+    return known.instances + tuple(link for link in links if link.label not in stored)

@@ -1,0 +1,98 @@
+"""A flow segment: part of a media object placed on a flow's timeline (schema `flow-segment`).
+
+* A segment takes up a bounded stretch of time that begins on its first sample.
+* It can be stored only between 1823 and 2116, what a 64-bit count of half-nanoseconds spans.
+* `segment time = object time + ts_offset`.
+* Flow, timerange and object name a segment: offering the same again is the same registration.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from schemas.domain.errors import Invalid
+from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.timerange import TimeRange
+
+_INT64: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of one flow; times in nanoseconds on the timelines their names say.
+
+    Raises:
+        Invalid: from the constructor, when the timing cannot be that of a segment.
+    """
+
+    flow_id: FlowId
+    object_id: ObjectId
+    timerange: TimeRange
+    ts_offset_ns: int = 0
+    last_duration_ns: int | None = None
+    sample_offset: int | None = None
+    sample_count: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_storable(self.timerange, "timerange")
+        if self.timerange.start % 2:
+            raise Invalid(
+                f"timerange {self.timerange} of a segment must include its start", field="timerange"
+            )
+        if not -_INT64 <= self.ts_offset_ns < _INT64:
+            raise Invalid("ts_offset is out of range", field="ts_offset")
+        if self.last_duration_ns is not None and not 0 <= self.last_duration_ns < _INT64:
+            raise Invalid("last_duration must not be negative or huge", field="last_duration")
+
+    @property
+    def object_part(self) -> TimeRange:
+        """The part of the object it uses, on the object's own timeline."""
+        return self.timerange.shifted(-self.ts_offset_ns)
+
+    def difference(self, other: "Segment") -> str | None:
+        """The first field in which `other` is not the same registration; None if it is."""
+        for item in fields(self):
+            if getattr(self, item.name) != getattr(other, item.name):
+                return item.name.removesuffix("_ns")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Where an object stands that somebody put into a bucket without asking for storage."""
+
+    storage_id: StorageId
+    bucket: str
+    key: str
+    etag: str
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An uncontrolled place an object can be fetched from (`get_urls` of an offer)."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A segment someone asks to register, and what they say of its object."""
+
+    segment: Segment
+    object_timerange: TimeRange | None = None
+    init_object_id: ObjectId | None = None
+    key_frame_count: int | None = None
+    links: tuple[Link, ...] = ()
+    dropped: Dropped | None = None
+
+    def __post_init__(self) -> None:
+        if self.object_timerange is not None:
+            _require_storable(self.object_timerange, "object_timerange")
+
+
+def _require_storable(timerange: TimeRange, field: str) -> None:
+    if not timerange or not timerange.bounded:
+        raise Invalid(f"{field} {timerange} must have a start and an end", field=field)
+    if timerange.start < -_INT64 or timerange.end >= _INT64:
+        raise Invalid(f"{field} {timerange} is out of range: 1823 to 2116", field=field)

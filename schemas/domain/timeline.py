@@ -1,0 +1,64 @@
+"""Which offered segments may join a flow, and why others may not (TAMS 8.2, POST segments).
+
+* Segments of a flow never overlap.
+* Registering the same segment twice is one registration.
+* A refused segment does not stop its neighbours.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+
+from schemas.domain.errors import Invalid
+from schemas.domain.segment import Segment
+
+_by_start = attrgetter("timerange.start")
+
+
+class Timeline:
+    """Segments of one flow, disjoint and in order of time."""
+
+    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+        self._segments = sorted(segments, key=_by_start)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self._segments)
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def overlapping(self, segment: Segment) -> Segment | None:
+        """The earliest segment that takes up some of the same time, if there is one."""
+        place = bisect_left(self._segments, segment.timerange.start, key=_by_start)
+        for other in self._segments[max(0, place - 1) : place + 1]:
+            if other.timerange.overlaps(segment.timerange):
+                return other
+        return None
+
+    def admits(self, segment: Segment) -> bool:
+        """Whether `segment` is new here; False when it is registered already.
+
+        Raises:
+            Invalid: when its time is taken by another segment, or it is registered already
+                with another value in some field.
+        """
+        other = self.overlapping(segment)
+        if other is None:
+            return True
+        if (other.timerange, other.object_id) != (segment.timerange, segment.object_id):
+            raise Invalid(
+                f"timerange {segment.timerange} overlaps {other.timerange} of object "
+                f"{other.object_id}, which is registered in flow {segment.flow_id}",
+                field="timerange",
+            )
+        if field := segment.difference(other):
+            raise Invalid(
+                f"object {segment.object_id} is registered at {segment.timerange} with another "
+                f"{field}; delete that segment before writing a new one",
+                field=field,
+            )
+        return False
+
+    def add(self, segment: Segment) -> None:
+        """Take in a segment that `admits` allowed."""
+        insort(self._segments, segment, key=_by_start)

@@ -1,0 +1,94 @@
+"""The tables of the store, as Arrow schemas.
+
+* Bounds of timeranges are two `int64` columns of half-nanosecond cuts, so that overlap is two
+  integer comparisons the database can make.
+* What is only ever read whole is JSON text; what is filtered on has a column of its own.
+* Moments of the wall clock are microseconds of UTC.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+_TIME = pa.timestamp("us")
+
+SOURCES: Final = "sources"
+FLOWS: Final = "flows"
+SEGMENTS: Final = "segments"
+OBJECTS: Final = "objects"
+PROBLEMS: Final = "problems"
+SHARDS: Final = "shards"
+CLAIMS: Final = "claims"
+
+TABLES: Final[dict[str, pa.Schema]] = {
+    SOURCES: pa.schema(
+        [
+            ("id", pa.string()),
+            ("format", pa.string()),
+            ("label", pa.string()),
+            ("description", pa.string()),
+            ("tags", pa.string()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+            ("updated", _TIME),
+            ("updated_by", pa.string()),
+        ]
+    ),
+    FLOWS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("source_id", pa.string()),
+            ("format", pa.string()),
+            ("collects", pa.bool_()),
+            ("document", pa.string()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+            ("metadata_updated", _TIME),
+            ("updated_by", pa.string()),
+            ("metadata_version", pa.string()),
+            ("segments_updated", _TIME),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("segments", pa.int64()),
+        ]
+    ),
+    SEGMENTS: pa.schema(
+        [
+            ("flow_id", pa.string()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("object_id", pa.string()),
+            ("ts_offset", pa.int64()),
+            ("last_duration", pa.int64()),
+            ("sample_offset", pa.int64()),
+            ("sample_count", pa.int64()),
+        ]
+    ),
+    OBJECTS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("role", pa.string()),
+            ("created", _TIME),
+            ("instances", pa.string()),
+            ("key", pa.string()),
+            ("content_type", pa.string()),
+            ("allocated_for", pa.string()),
+            ("first_flow", pa.string()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("init_object_id", pa.string()),
+            ("key_frame_count", pa.int64()),
+        ]
+    ),
+    PROBLEMS: pa.schema(
+        [
+            ("bucket", pa.string()),
+            ("key", pa.string()),
+            ("etag", pa.string()),
+            ("reason", pa.string()),
+            ("seen", _TIME),
+        ]
+    ),
+    SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
+    CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
+}

@@ -1,0 +1,280 @@
+"""What the operations need of the outside world.
+
+* An adapter translates foreign errors: a service that is down raises `Unavailable` naming it,
+  so that it can never be mistaken for an empty answer.
+* Every adapter has `ping()`; readiness is the list of pings.
+* `Ports` is built once per process, on first use, so that no connection crosses a fork.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Protocol, TypeVar
+
+from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId, JobId, ObjectId, SourceId, StorageId
+from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
+from schemas.domain.job import Failure, Job
+from schemas.domain.media_object import MediaObject
+from schemas.domain.query import SegmentQuery
+from schemas.domain.segment import Offer, Segment
+from schemas.domain.source import Source
+from schemas.domain.storage import StorageBackend
+from schemas.domain.timerange import TimeRange
+
+T = TypeVar("T")
+
+
+class Snapshot(Protocol):
+    """The database as one transaction sees it."""
+
+    def flows(self, ids: Collection[FlowId]) -> dict[FlowId, Flow]:
+        """Those of the flows named that exist."""
+
+    def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
+        """Every flow whose columns have the values in `equal`; in no particular order."""
+
+    def collecting_flows(self) -> list[Flow]:
+        """Every flow that collects others."""
+
+    def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
+        """Those of the sources named that exist."""
+
+    def all_sources(self) -> list[Source]:
+        """Every source; in no particular order."""
+
+    def objects(
+        self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
+    ) -> dict[ObjectId, MediaObject]:
+        """Those of the objects named that exist, many of them allocated for `likely_for`."""
+
+    def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
+        """Those objects that stand under one of `keys` in our storage, by key."""
+
+    def segments_around(self, spans: Mapping[FlowId, TimeRange]) -> dict[FlowId, list[Segment]]:
+        """The segments of each flow that overlap its span."""
+
+    def segments(self, flow_id: FlowId, query: SegmentQuery) -> list[Segment]:
+        """The first `query.limit + 1` segments of a flow that `query` asks for, in its order."""
+
+    def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
+        """The hull of those segments of a flow that overlap `within`."""
+
+    def flows_using(self, object_id: ObjectId) -> list[FlowId]:
+        """The flows with a segment of this object, or of media that needs it as init segment."""
+
+    def problems(self) -> list[Problem]:
+        """Every problem on record."""
+
+    def shard(self, shard: int) -> ShardCursor:
+        """How far the offers of a shard are decided."""
+
+
+class MetadataStore(Protocol):
+    """Everything the store knows about media."""
+
+    def read(self) -> AbstractContextManager[Snapshot]:
+        """A consistent view, for as long as the context lasts."""
+
+    def transact(self, decide: Callable[[Snapshot], tuple[Changes, T]]) -> T:
+        """Write the changes `decide` makes of what it reads, and return what else it returns.
+
+        Reads and writes are one transaction. When another writer came first, or it is not known
+        whether the commit arrived, everything is done anew: `decide` may run several times.
+        """
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+
+
+class MediaStore(Protocol):
+    """The object store the media is in."""
+
+    @property
+    def backends(self) -> Mapping[StorageId, StorageBackend]:
+        """The storage backends, by id."""
+
+    def put_url(self, storage_id: StorageId, key: str, content_type: str) -> str:
+        """A presigned URL to upload with; the upload must carry `content_type`."""
+
+    def get_url(self, storage_id: StorageId, key: str) -> str:
+        """A presigned URL to download from."""
+
+    def head(self, bucket: str, key: str) -> Appeared | None:
+        """What stands under `key`; None if nothing does."""
+
+    def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
+        """Write the bytes under `key` to `into`."""
+
+    def ping(self) -> None:
+        """Raises Unavailable when the object store does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Offers of one request, as they wait in the inbox of a shard; `last` ends the request."""
+
+    id: str
+    job_id: JobId
+    flow_id: FlowId
+    offers: Sequence[Offer]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one entry: which of its offers failed."""
+
+    entry: Entry
+    failures: Sequence[Failure]
+
+
+class Lease(Protocol):
+    """The right to decide the offers of one shard, for a while."""
+
+    epoch: int
+
+    def require(self) -> None:
+        """Raises LeaseLost when the right has passed to somebody else."""
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the shard over."""
+
+
+class Inbox(Protocol):
+    """Offered segments per shard, waiting to be decided."""
+
+    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
+        """Make `offers` durable, with the job that follows them; this acknowledges them.
+
+        Raises:
+            Unavailable: when the shard has too many offers waiting.
+        """
+
+    def lease(self, shard: int) -> AbstractContextManager[Lease | None]:
+        """The shard, renewed while the context lasts; None when another worker has it."""
+
+    def read(self, shard: int, after: str, rows: int) -> list[Entry]:
+        """The entries after position `after`, up to about `rows` offers, oldest first."""
+
+    def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
+        """Entries up to `position` whose outcome was committed but not answered yet."""
+
+    def note(self, shard: int, epoch: int, decided: Sequence[Decided]) -> None:
+        """Keep the failures of a batch before it is committed, for `noted`."""
+
+    def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
+        """The outcomes of `entries` as they were noted under the lease that committed them."""
+
+    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+        """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
+
+    def resume(self, shard: int, position: str) -> None:
+        """Make sure that new entries come after `position`, also if the broker lost data."""
+
+    def waiting(self) -> list[int]:
+        """The shards that have entries."""
+
+
+class JobStore(Protocol):
+    """Jobs, while they are of interest."""
+
+    def get(self, job_id: JobId) -> Job | None:
+        """The job, with its failures; None if there is none."""
+
+    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
+        """The job once it ended; None when it did not in time."""
+
+    def ping(self) -> None:
+        """Raises Unavailable when the broker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """A notification as it waits to be acted upon, and how often that was begun."""
+
+    id: str
+    notification: Notification
+    attempts: int
+
+
+class Notices(Protocol):
+    """Notifications of objects that appeared, durable before they are acknowledged."""
+
+    def append(self, notifications: Sequence[Notification]) -> None:
+        """Make `notifications` durable."""
+
+    def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
+        """The oldest notifications, counted as begun; none while another worker has them.
+
+        They are let go when the context ends without an exception.
+        """
+
+    def waiting(self) -> bool:
+        """Whether there are any."""
+
+
+class TaskQueue(Protocol):
+    """Work to be done by a worker."""
+
+    def ring(self, shard: int) -> None:
+        """Have the shard flushed; one flush per shard waits in the queue at most."""
+
+    def answered(self, shard: int) -> None:
+        """Note that the flush rung for has begun, so that the next ring is heard."""
+
+    def ring_ingest(self) -> None:
+        """Have the notifications acted upon."""
+
+
+class Clock(Protocol):
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        """This moment, in UTC."""
+
+
+class Ids(Protocol):
+    """New identifiers."""
+
+    def new(self) -> str:
+        """A UUID nobody has used."""
+
+
+class MediaProbe(Protocol):
+    """Reads time from media."""
+
+    def measure(self, file: BinaryIO) -> Measured:
+        """Its timestamps; raises Invalid with the reason it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is done at once, and how long is waited."""
+
+    shards: int
+    flush_rows: int
+    flush_seconds: float
+    reply_timeout_s: float
+    object_timeout_s: int
+    presigned_url_timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All of it."""
+
+    metadata: MetadataStore
+    media: MediaStore
+    inbox: Inbox
+    jobs: JobStore
+    notices: Notices
+    queue: TaskQueue
+    probe: MediaProbe
+    clock: Clock
+    ids: Ids
+    limits: Limits
+    templates: Sequence[KeyTemplate]

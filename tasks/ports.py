@@ -172,8 +172,11 @@ class Inbox(Protocol):
     def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
 
-    def resume(self, shard: int, position: str) -> None:
-        """Make sure that new entries come after `position`, also if the broker lost data."""
+    def resume(self, lease: Lease, cursor: ShardCursor) -> None:
+        """Take up where the database says the shard stands, also if the broker lost data.
+
+        New entries get ids after the cursor's position, and the lease an epoch after its epoch.
+        """
 
     def waiting(self) -> list[int]:
         """The shards that have entries."""
@@ -210,7 +213,8 @@ class Notices(Protocol):
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
 
-        They are let go when the context ends without an exception.
+        They are let go when the context ends without an exception, and not counted when it ends
+        with `Unavailable`. After one was begun in vain, they are lent singly.
         """
 
     def waiting(self) -> bool:
@@ -228,6 +232,9 @@ class TaskQueue(Protocol):
 
     def ring_ingest(self) -> None:
         """Have the notifications acted upon."""
+
+    def answered_ingest(self) -> None:
+        """Note that acting upon them has begun."""
 
 
 class Clock(Protocol):

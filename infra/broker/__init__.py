@@ -1,0 +1,1 @@
+"""Redis (or Valkey): what waits, what is locked, and how far jobs have come."""

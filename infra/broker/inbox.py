@@ -1,0 +1,208 @@
+"""The `Inbox`: offered segments in one Redis Stream per shard.
+
+* `XADD` is the moment segments are acknowledged, so the broker must sync its append-only file
+  on every write.
+* Where a shard stands is kept in the database, not here: streams are read after that position,
+  with no consumer group, and cut off behind it.
+* Answering and letting go of entries is one Redis transaction: what is still in a stream at or
+  below the position in the database has not been answered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, cast
+
+import redis
+
+from infra.broker.connection import Broker, Lock
+from infra.broker.jobs import (
+    JOB_S,
+    create_job,
+    decode_failures,
+    encode_failures,
+    settle_part,
+)
+from schemas.domain.changes import ShardCursor
+from schemas.domain.errors import Unavailable
+from schemas.domain.identifiers import FlowId, JobId
+from schemas.domain.job import Job
+from schemas.domain.segment import Offer
+from schemas.inbox import decode_offers, encode_offers
+from tasks.ports import Decided, Entry, Lease
+
+_OFFERS_PER_ENTRY: Final = 500
+_ENTRIES_PER_READ: Final = 200
+
+
+class _ShardLease:
+    """The lock of a shard and the number of its taking."""
+
+    def __init__(self, lock: Lock, epoch: int) -> None:
+        self._lock = lock
+        self.epoch = epoch
+
+    def require(self) -> None:
+        self._lock.require()
+
+
+class RedisInbox:
+    """The `Inbox`: a stream per shard."""
+
+    def __init__(self, broker: Broker, *, high_water: int) -> None:
+        self._broker = broker
+        self._high_water = high_water
+
+    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
+        """Make offers and job durable at once; see `Inbox.append`."""
+        stream = _stream(shard)
+        with self._broker.translated() as client:
+            waiting = client.xlen(stream)
+            if waiting >= self._high_water:
+                raise Unavailable(
+                    f"shard {shard} has {waiting} requests waiting to be registered; retry later"
+                )
+            with client.pipeline(transaction=True) as pipe:
+                create_job(pipe, job)
+                for start in range(0, len(offers), _OFFERS_PER_ENTRY):
+                    part = offers[start : start + _OFFERS_PER_ENTRY]
+                    last = start + _OFFERS_PER_ENTRY >= len(offers)
+                    pipe.xadd(
+                        stream,
+                        {
+                            "job": job.id,
+                            "flow": flow_id,
+                            "offers": encode_offers(part),
+                            "last": int(last),
+                        },
+                    )
+                pipe.execute()
+
+    @contextmanager
+    def lease(self, shard: int) -> Iterator[Lease | None]:
+        """The shard, renewed while the context lasts; None when another worker has it."""
+        with self._broker.lock(f"shard:{shard}") as lock:
+            if lock is None:
+                yield None
+                return
+            with self._broker.translated() as client:
+                epoch = client.incr(_epoch(shard))
+            yield _ShardLease(lock, epoch)
+
+    def read(self, shard: int, after: str, rows: int) -> list[Entry]:
+        """The entries after position `after`, up to about `rows` offers, oldest first."""
+        entries: list[Entry] = []
+        found = 0
+        with self._broker.translated() as client:
+            while batch := _range(client, shard, after):
+                for entry in batch:
+                    entries.append(entry)
+                    found += len(entry.offers)
+                    if found >= rows:
+                        return entries
+                after = entries[-1].id
+        return entries
+
+    def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
+        """Entries up to `position` whose outcome was committed but not answered yet."""
+        with self._broker.translated() as client:
+            found = cast("list[Any]", client.xrange(_stream(shard), max=position))
+        return [_entry(entry_id, fields) for entry_id, fields in found]
+
+    def note(self, shard: int, epoch: int, decided: Sequence[Decided]) -> None:
+        """Keep the failures of a batch before it is committed, in place of those noted before."""
+        failed = {d.entry.id: encode_failures(d.failures) for d in decided if d.failures}
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            pipe.delete(_noted(shard, epoch))
+            if failed:
+                pipe.hset(_noted(shard, epoch), mapping=cast("dict[Any, Any]", failed))
+                pipe.expire(_noted(shard, epoch), JOB_S)
+            pipe.execute()
+
+    def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
+        """The outcomes of `entries` as they were noted under the lease that committed them."""
+        with self._broker.translated() as client:
+            found = cast("dict[bytes, bytes]", client.hgetall(_noted(shard, epoch)))
+        failed = {entry_id.decode(): decode_failures(text) for entry_id, text in found.items()}
+        return [Decided(entry, failed.get(entry.id, ())) for entry in entries]
+
+    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+        """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
+        if not decided:
+            return
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            for outcome in decided:
+                entry = outcome.entry
+                settle_part(
+                    pipe, entry.job_id, len(entry.offers), outcome.failures, now, last=entry.last
+                )
+            pipe.xtrim(_stream(shard), minid=_following(decided[-1].entry.id), approximate=False)
+            pipe.execute()
+
+    def resume(self, lease: Lease, cursor: ShardCursor) -> None:
+        """Take up where the database says the shard stands, also if the broker lost data.
+
+        New entries get ids after the cursor's position, and the lease an epoch after its epoch.
+        """
+        stream = _stream(cursor.shard)
+        with self._broker.translated() as client:
+            if lease.epoch <= cursor.epoch:
+                lease.epoch = cursor.epoch + 1
+                client.set(_epoch(cursor.shard), lease.epoch)
+            if not client.exists(stream):
+                client.xadd(stream, {"": ""}, id=_following(cursor.position))
+                client.xtrim(stream, maxlen=0, approximate=False)
+                return
+            last = client.xinfo_stream(stream)["last-generated-id"].decode()
+            if _parts(last) < _parts(cursor.position):
+                client.execute_command(  # type: ignore[no-untyped-call]  # no method of its own
+                    "XSETID", stream, cursor.position
+                )
+
+    def waiting(self) -> list[int]:
+        """The shards that have entries."""
+        with self._broker.translated() as client:
+            return [
+                int(cast("bytes", stream).rsplit(b":", 1)[1])
+                for stream in client.scan_iter(_stream("*"))
+                if client.xlen(stream)
+            ]
+
+
+def _range(client: redis.Redis, shard: int, after: str) -> list[Entry]:
+    """Some entries after position `after`."""
+    found = client.xrange(_stream(shard), min=f"({after}", count=_ENTRIES_PER_READ)
+    return [_entry(entry_id, fields) for entry_id, fields in cast("list[Any]", found)]
+
+
+def _stream(shard: int | str) -> str:
+    return f"tams:inbox:{shard}"
+
+
+def _epoch(shard: int) -> str:
+    return f"tams:epoch:{shard}"
+
+
+def _noted(shard: int, epoch: int) -> str:
+    return f"tams:noted:{shard}:{epoch}"
+
+
+def _parts(entry_id: str) -> tuple[int, int]:
+    milliseconds, sequence = entry_id.split("-")
+    return int(milliseconds), int(sequence)
+
+
+def _following(entry_id: str) -> str:
+    milliseconds, sequence = _parts(entry_id)
+    return f"{milliseconds}-{sequence + 1}"
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    flow_id = FlowId(fields[b"flow"].decode())
+    return Entry(
+        entry_id.decode(),
+        JobId(fields[b"job"].decode()),
+        flow_id,
+        decode_offers(flow_id, fields[b"offers"]),
+        last=fields[b"last"] == b"1",
+    )

@@ -1,0 +1,61 @@
+"""The operations that run on the queue: each a name, a queue and a few lines.
+
+* A task is only ever a hint that something waits: what there is to do is durable elsewhere, so
+  a lost or doubled task loses and doubles nothing.
+* When a service is down the task ends quietly, and the sweep calls again.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import Task, shared_task
+
+from schemas.domain.errors import Unavailable
+from tasks import ingest, segments
+from tasks.ports import Ports
+
+log = logging.getLogger(__name__)
+
+FLUSH = "segments.flush"
+DRAIN = "ingest.drain"
+SWEEP = "queue.sweep"
+
+
+class Operation(Task):  # type: ignore[type-arg]  # the stubs make it generic, celery does not
+    """A task with the ports of its process; `connect` says how these are built."""
+
+    abstract = True
+    connect: Callable[[], Ports]
+
+    @property
+    def ports(self) -> Ports:
+        """The ports of this process, built on first use."""
+        return type(self).connect()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as celery has it
+        """Run, and leave it to the sweep when a service is down."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except Unavailable as error:
+            log.warning("%s put off: %s", self.name, error)
+            return None
+
+
+@shared_task(base=Operation, bind=True, name=FLUSH)
+def flush(self: Operation, shard: int) -> None:
+    """Decide what waits in one shard."""
+    segments.flush(self.ports, shard)
+
+
+@shared_task(base=Operation, bind=True, name=DRAIN)
+def drain(self: Operation) -> None:
+    """Act on notifications of objects that appeared."""
+    ingest.drain(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=SWEEP)
+def sweep(self: Operation) -> None:
+    """Ring wherever something waits."""
+    segments.sweep(self.ports)
+    ingest.sweep(self.ports)

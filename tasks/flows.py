@@ -1,0 +1,152 @@
+"""Creating, replacing and listing flows.
+
+* A flow brings its source into being; a later flow of that source must fit it.
+* A flow may only collect flows that exist.
+* Flows and sources are claimed by name, so that two requests never make the same one twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from schemas.domain import flow as flow_rules
+from schemas.domain.changes import Changes
+from schemas.domain.collections import Collections
+from schemas.domain.errors import FlowNotFound, Invalid
+from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId
+from schemas.domain.query import FlowQuery, Page, page_of, position
+from schemas.domain.source import Source
+from schemas.domain.timerange import TimeRange
+from tasks.ports import Ports, Snapshot
+
+# Filters of GET /flows that name a column; the others are looked up in the document.
+_COLUMNS = frozenset({"source_id", "format"})
+
+
+def put(
+    ports: Ports, flow_id: FlowId, document: Mapping[str, Any], *, by: str
+) -> tuple[Flow, bool]:
+    """Create or replace a flow; the flow, and whether it is new.
+
+    Raises:
+        Invalid: when the flow does not fit its source, or collects what does not exist.
+        ReadOnly: when the flow exists and refuses changes.
+    """
+    version, now = ports.ids.new(), ports.clock.now()
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, tuple[Flow, bool]]:
+        known = snapshot.flows([flow_id]).get(flow_id)
+        flow = flow_rules.put(known, flow_id, document, by=by, version=version, now=now)
+        _require_members(snapshot, flow)
+        source = snapshot.sources([flow.source_id]).get(flow.source_id)
+        if source is not None:
+            flow_rules.require_source_fits(flow, source)
+        new_sources = () if source is not None else (_source_of(flow),)
+        changes = Changes(
+            add=(*new_sources, *(() if known else (flow,))),
+            replace=(flow,) if known else (),
+            claim=frozenset({f"flow/{flow.id}", f"source/{flow.source_id}"}),
+        )
+        return changes, (flow, known is None)
+
+    return ports.metadata.transact(decide)
+
+
+def get(ports: Ports, flow_id: FlowId, within: TimeRange) -> tuple[Flow, TimeRange, Collections]:
+    """A flow, the hull of its segments that overlap `within`, and who collects it.
+
+    Raises:
+        FlowNotFound: when there is no such flow.
+    """
+    with ports.metadata.read() as snapshot:
+        flow = snapshot.flows([flow_id]).get(flow_id)
+        if flow is None:
+            raise FlowNotFound(f"flow {flow_id} does not exist")
+        whole = flow.content.timerange
+        hull = whole if within.contains(whole) else snapshot.hull(flow_id, within)
+        return flow, hull, collections(snapshot)
+
+
+def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:
+    """The flows a query asks for, and who collects them."""
+    with ports.metadata.read() as snapshot:
+        columns = {name: value for name, value in query.equal.items() if name in _COLUMNS}
+        found = snapshot.all_flows(columns)
+        collected = collections(snapshot)
+    wanted = [flow for flow in found if _matches(flow, query, collected)]
+    return page_of(wanted, _ORDERS[query.listing.sort_by], query.listing), collected
+
+
+def collections(snapshot: Snapshot) -> Collections:
+    """Who collects whom, of all flows and sources."""
+    collecting = snapshot.collecting_flows()
+    members = {FlowId(member.id) for flow in collecting for member in flow.collection}
+    known = snapshot.flows(members) if members else {}
+    return Collections.derive(collecting, {flow.id: flow.source_id for flow in known.values()})
+
+
+_ORDERS: Mapping[str, Callable[[Flow], tuple[int, int | str, str]]] = {
+    "created": lambda flow: position(flow.created, flow.id),
+    "metadata_updated": lambda flow: position(flow.metadata_updated, flow.id),
+    "label": lambda flow: position(flow.label, flow.id),
+}
+
+
+def _require_members(snapshot: Snapshot, flow: Flow) -> None:
+    members = {FlowId(member.id) for member in flow.collection}
+    missing = members - set(snapshot.flows(members)) if members else set()
+    if missing:
+        raise Invalid(
+            f"flow_collection names flows that do not exist: {_listed(missing)}",
+            field="flow_collection",
+        )
+
+
+def _source_of(flow: Flow) -> Source:
+    return Source(
+        flow.source_id,
+        flow.format,
+        created=flow.metadata_updated,
+        created_by=flow.updated_by,
+        updated=flow.metadata_updated,
+        updated_by=flow.updated_by,
+        label=flow.label,
+        description=flow.document.get("description"),
+    )
+
+
+def _matches(flow: Flow, query: FlowQuery, collected: Collections) -> bool:
+    return (
+        all(_value(flow, name) == value for name, value in query.equal.items())
+        and query.tags(flow.tags)
+        and _has_content(flow, query.timerange)
+        and is_collected_by(collected.flows_collected_by.get(flow.id, ()), query.collected_by)
+    )
+
+
+def is_collected_by(collectors: Iterable[str], wanted: frozenset[str] | None) -> bool:
+    """Whether `collectors` pass the filter `collected_by_ids`; empty wants there to be none."""
+    if wanted is None:
+        return True
+    return bool(wanted & set(collectors)) if wanted else not set(collectors)
+
+
+def _has_content(flow: Flow, timerange: TimeRange | None) -> bool:
+    if timerange is None:
+        return True
+    content = flow.content.timerange
+    return content.overlaps(timerange) if timerange else not content
+
+
+def _value(flow: Flow, name: str) -> object:
+    """The value a filter compares; those of the essence parameters have a default."""
+    essence = flow.document.get("essence_parameters") or {}
+    if name == "init_segments":
+        return flow.init_segments
+    if name in {"frame_width", "frame_height"}:
+        return essence.get(name)
+    return flow.document.get(name)
+
+
+def _listed(ids: Iterable[str]) -> str:
+    return ", ".join(sorted(ids))

@@ -1,0 +1,192 @@
+"""Registering and listing the segments of flows.
+
+* `submit` makes offers durable in the inbox of the flow's shard and rings for a worker; from
+  then on they are acknowledged.
+* `flush`, on a worker, decides what waits in one shard in batches: per batch one read, one
+  pure decision, and one transaction that also moves the shard's cursor.
+* A crash at any point leaves the entries in place and the cursor true; what was committed but
+  not answered is answered by the next flush.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from zlib import crc32
+
+from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.errors import FlowNotFound, Invalid, Unavailable
+from schemas.domain.identifiers import FlowId, JobId, ObjectId
+from schemas.domain.job import Failure, Job, JobState
+from schemas.domain.media_object import MediaObject
+from schemas.domain.query import Page, SegmentQuery, decoded, encoded
+from schemas.domain.registration import Registration
+from schemas.domain.segment import Offer, Segment
+from schemas.domain.timerange import TimeRange
+from tasks.ports import Decided, Entry, Lease, LeaseLost, Ports, Snapshot
+
+Objects = Mapping[ObjectId, MediaObject]
+
+log = logging.getLogger(__name__)
+
+
+def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
+    """Accept `offers` for registration in a flow that takes segments.
+
+    Raises:
+        FlowNotFound, ReadOnly, Invalid: when the flow does not exist, is read-only, or has no
+            container.
+        Unavailable: when too much waits already, or a service is down; nothing was accepted.
+    """
+    with ports.metadata.read() as snapshot:
+        flow = snapshot.flows([flow_id]).get(flow_id)
+    if flow is None:
+        raise FlowNotFound(f"flow {flow_id} does not exist")
+    flow.require_writable()
+    flow.require_container()
+    return enqueue(ports, flow_id, offers)
+
+
+def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
+    """Accept `offers` without looking at the flow; whether it takes them is decided later.
+
+    Raises:
+        Unavailable: as `submit`.
+    """
+    now = ports.clock.now()
+    job = Job(
+        JobId(ports.ids.new()),
+        "segments.register",
+        JobState.CREATED,
+        created=now,
+        updated=now,
+        total=len(offers),
+        flow_id=flow_id,
+    )
+    shard = shard_of(flow_id, ports.limits.shards)
+    ports.inbox.append(shard, job, flow_id, offers)
+    # The offers are safe; should the ring be lost, the sweep will ring.
+    with suppress(Unavailable):
+        ports.queue.ring(shard)
+    return job
+
+
+def shard_of(flow_id: FlowId, shards: int) -> int:
+    """The shard all segments of a flow go through."""
+    return crc32(flow_id.encode()) % shards
+
+
+def flush(ports: Ports, shard: int) -> None:
+    """Decide what waits in `shard`, for a few seconds at most."""
+    ports.queue.answered(shard)
+    try:
+        with ports.inbox.lease(shard) as lease:
+            if lease is None:
+                return
+            cursor = _drain(ports, shard, lease)
+    except LeaseLost as lost:
+        log.warning("stopped flushing: %s", lost)
+        return
+    # Whoever found the lease taken went away: what came since then is ours to ring for.
+    if ports.inbox.read(shard, cursor.position, 1):
+        ports.queue.ring(shard)
+
+
+def sweep(ports: Ports) -> None:
+    """Ring for every shard with something in it, in case its doorbell was lost."""
+    for shard in ports.inbox.waiting():
+        ports.queue.ring(shard)
+
+
+def page(ports: Ports, flow_id: FlowId, query: SegmentQuery) -> tuple[Page[Segment], Objects]:
+    """The segments of a page, and the objects they and their init segments are in."""
+    with ports.metadata.read() as snapshot:
+        found = snapshot.segments(flow_id, query)
+        shown = found[: query.limit]
+        objects = snapshot.objects({segment.object_id for segment in shown})
+        init_ids = {o.init_object_id for o in objects.values() if o.init_object_id is not None}
+        objects |= snapshot.objects(init_ids) if init_ids else {}
+    more = len(found) > len(shown)
+    return Page(shown, _next_key(shown[-1], query) if more else None, query.limit), objects
+
+
+def after(page_key: str | None) -> int | None:
+    """The position a page key of `page` stands for; raises Invalid for any other text."""
+    if page_key is None:
+        return None
+    match decoded(page_key):
+        case [int(cut)]:
+            return cut
+        case _:
+            raise Invalid("page belongs to another list", field="page")
+
+
+def _next_key(last: Segment, query: SegmentQuery) -> str:
+    return encoded([last.timerange.start if query.reverse_order else last.timerange.end])
+
+
+def _drain(ports: Ports, shard: int, lease: Lease) -> ShardCursor:
+    """Decide what waits, batch by batch; where the shard stands then."""
+    with ports.metadata.read() as snapshot:
+        cursor = snapshot.shard(shard)
+    ports.inbox.resume(lease, cursor)
+    unanswered = ports.inbox.decided_unanswered(shard, cursor.position)
+    noted = ports.inbox.noted(shard, cursor.epoch, unanswered)
+    ports.inbox.answer(shard, noted, ports.clock.now())
+    began = ports.clock.now()
+    while entries := ports.inbox.read(shard, cursor.position, ports.limits.flush_rows):
+        cursor, decided = _commit(ports, lease, cursor, entries)
+        ports.inbox.answer(shard, decided, ports.clock.now())
+        if (ports.clock.now() - began).total_seconds() > ports.limits.flush_seconds:
+            break
+    return cursor
+
+
+def _commit(
+    ports: Ports, lease: Lease, cursor: ShardCursor, entries: Sequence[Entry]
+) -> tuple[ShardCursor, list[Decided]]:
+    """Decide `entries` and write what follows, in one transaction with the cursor."""
+    moved = ShardCursor(cursor.shard, entries[-1].id, lease.epoch)
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, list[Decided]]:
+        lease.require()
+        stored = snapshot.shard(cursor.shard)
+        if stored == moved:  # an earlier attempt did commit, only its answer was lost
+            return Changes(), ports.inbox.noted(cursor.shard, lease.epoch, entries)
+        if stored.position != cursor.position or stored.epoch > lease.epoch:
+            raise LeaseLost(f"shard {cursor.shard} has moved on to {stored.position}")
+        registration = _registration(ports, snapshot, entries)
+        decided = [_decide(ports, registration, entry) for entry in entries]
+        ports.inbox.note(cursor.shard, lease.epoch, decided)
+        changes = registration.changes()
+        lease.require()
+        return replace(changes, replace=(*changes.replace, moved)), decided
+
+    return moved, ports.metadata.transact(decide)
+
+
+def _decide(ports: Ports, registration: Registration, entry: Entry) -> Decided:
+    failures = [
+        Failure.of(offer, error, ports.clock.now())
+        for offer in entry.offers
+        if (error := registration.decide(offer)) is not None
+    ]
+    return Decided(entry, failures)
+
+
+def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) -> Registration:
+    """Everything the offers of `entries` might meet."""
+    offers = [offer for entry in entries for offer in entry.offers]
+    spans: dict[FlowId, list[TimeRange]] = {}
+    for offer in offers:
+        spans.setdefault(offer.segment.flow_id, []).append(offer.segment.timerange)
+    hulls = {flow_id: TimeRange.hull(ranges) for flow_id, ranges in spans.items()}
+    wanted = {offer.segment.object_id for offer in offers}
+    wanted |= {offer.init_object_id for offer in offers if offer.init_object_id is not None}
+    return Registration(
+        snapshot.flows(hulls),
+        snapshot.objects(wanted, likely_for=hulls),
+        snapshot.segments_around(hulls),
+        labels={backend.label for backend in ports.media.backends.values()},
+        now=ports.clock.now(),
+    )

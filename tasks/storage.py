@@ -1,0 +1,91 @@
+"""Allocating storage for new objects (TAMS 8.2, POST /flows/{flowId}/storage).
+
+* The key of an object is made here, once; its URLs are made whenever somebody asks.
+* Ids chosen by the client must be new to the store; they are claimed by name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.domain.changes import Changes
+from schemas.domain.errors import FlowNotFound, Invalid
+from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.storage import StorageBackend, storage_key
+from tasks.ports import Ports, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """An object to be uploaded, and the presigned URL to do so with that content type."""
+
+    object_id: ObjectId
+    put_url: str
+    content_type: str
+
+
+def allocate(
+    ports: Ports,
+    flow_id: FlowId,
+    *,
+    limit: int,
+    object_ids: Sequence[ObjectId] | None,
+    storage_id: StorageId | None,
+    content_type: str | None,
+) -> list[Allocation]:
+    """Places for `object_ids`, or for `limit` objects with new ids.
+
+    Raises:
+        FlowNotFound, ReadOnly: when the flow does not exist or refuses changes.
+        Invalid: when it has no container, an id is taken or given twice, or the backend is
+            unknown.
+    """
+    backend = _backend(ports, storage_id)
+    ids = list(object_ids or (ObjectId(ports.ids.new()) for _ in range(limit)))
+    if len(set(ids)) != len(ids):
+        raise Invalid("object_ids names an object more than once", field="object_ids")
+    now = ports.clock.now()
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, str]:
+        flow = snapshot.flows([flow_id]).get(flow_id)
+        if flow is None:
+            raise FlowNotFound(f"flow {flow_id} does not exist")
+        flow.require_writable()
+        container = flow.require_container()
+        if object_ids and (taken := snapshot.objects(object_ids)):
+            raise Invalid(f"objects exist already: {', '.join(sorted(taken))}", field="object_ids")
+        new = tuple(
+            MediaObject(
+                object_id,
+                Role.ALLOCATED,
+                now,
+                (Controlled(backend.id, storage_key(flow_id, object_id, now)),),
+                content_type=content_type or container,
+                allocated_for=flow_id,
+            )
+            for object_id in ids
+        )
+        return Changes(add=new, claim=frozenset(object_ids or ())), container
+
+    container = ports.metadata.transact(decide)
+    upload_type = content_type or container
+    return [
+        Allocation(
+            object_id,
+            ports.media.put_url(backend.id, storage_key(flow_id, object_id, now), upload_type),
+            upload_type,
+        )
+        for object_id in ids
+    ]
+
+
+def _backend(ports: Ports, storage_id: StorageId | None) -> StorageBackend:
+    backends = ports.media.backends
+    if storage_id is None:
+        for backend in backends.values():
+            if backend.default:
+                return backend
+        raise Invalid("storage_id is required: no backend is the default", field="storage_id")
+    if storage_id not in backends:
+        raise Invalid(f"storage backend {storage_id} does not exist", field="storage_id")
+    return backends[storage_id]

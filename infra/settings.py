@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from schemas.domain.ingest import KeyTemplate
+
 T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
@@ -35,6 +37,9 @@ class S3Settings:
     access_key: str
     secret_key: str = field(repr=False)
     bucket: str
+    label: str
+    provider: str
+    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +51,6 @@ class VastSettings:
     secret_key: str = field(repr=False)
     bucket: str
     schema: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyTemplate:
-    """How a key dropped into a bucket names its flow and time; see `schemas.domain.ingest`."""
-
-    bucket: str
-    prefix: str
-    pattern: str
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +150,9 @@ class _Reader:
                 access_key=self._address("TAMS_S3_ACCESS_KEY", "s3", "access_key"),
                 secret_key=self._address("TAMS_S3_SECRET_KEY", "s3", "secret_key"),
                 bucket=self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket"),
+                label=self._text("TAMS_S3_LABEL", "default"),
+                provider=self._text("TAMS_S3_PROVIDER", "self-hosted"),
+                product=self._text("TAMS_S3_PRODUCT", "s3"),
             ),
             vast=VastSettings(
                 endpoint=self._address("TAMS_VAST_ENDPOINT", "vast", "endpoint"),
@@ -199,7 +197,7 @@ class _Reader:
         return value or ""
 
     def _text(self, name: str, default: str, *path: str) -> str:
-        return self._environ.get(name) or self._known(*path) or default
+        return self._environ.get(name) or (self._known(*path) if path else None) or default
 
     def _port_of(self, name: str, default: int) -> int:
         url = self._known(name)

@@ -1,9 +1,8 @@
-"""The connection to Redis (or Valkey), its locks and its doorbells.
+"""The connection to Redis (or Valkey), and its locks.
 
 * Whatever the broker does not do is `Unavailable`.
 * A lock is a key with a token that expires unless a thread renews it; who holds a lock asks
   `require` before anything that must not happen twice.
-* A doorbell rings once until it is answered, so that one task at most waits for one purpose.
 """
 
 import threading
@@ -20,7 +19,6 @@ from schemas.domain.errors import Unavailable
 from tasks.ports import LeaseLost
 
 _LEASE_MS: Final = 10_000
-_RING_MS: Final = 30_000
 
 _RENEW: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -111,20 +109,3 @@ class Lock:
             if not kept:
                 self._lost.set()
                 return
-
-
-class Doorbell:
-    """Rings at most once until it is answered."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-
-    def press(self, name: str) -> bool:
-        """Whether this was the first ring since the last answer."""
-        with self._broker.translated() as client:
-            return bool(client.set(f"tams:ring:{name}", 1, nx=True, px=_RING_MS))
-
-    def answered(self, name: str) -> None:
-        """Let the next ring be heard."""
-        with self._broker.translated() as client:
-            client.delete(f"tams:ring:{name}")

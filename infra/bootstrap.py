@@ -1,0 +1,80 @@
+"""Settings -> Ports."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import BinaryIO, Final
+
+from celery import Celery
+
+from infra.broker.connection import Broker
+from infra.broker.inbox import RedisInbox
+from infra.broker.jobs import RedisJobs
+from infra.broker.notices import RedisNotices
+from infra.celery_queue import CeleryQueue
+from infra.media.timing import measure
+from infra.s3 import S3MediaStore
+from infra.settings import Settings
+from infra.vast.session import Database
+from infra.vast.store import VastMetadataStore
+from schemas.domain.ingest import Measured
+from tasks.celery_tasks import DRAIN, FLUSH
+from tasks.ports import Limits, Ports
+
+# A flush stops after this long, so that no shard keeps a worker to itself.
+_FLUSH_S: Final = 5.0
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """This moment, in UTC."""
+        return datetime.now(UTC)  # noqa: TID251 - this is the Clock port
+
+
+class RandomIds:
+    """Random UUIDs."""
+
+    def new(self) -> str:
+        """A UUID nobody has used."""
+        return str(uuid.uuid4())  # noqa: TID251 - this is the Ids port
+
+
+class MediaReader:
+    """Reads media with libav."""
+
+    def measure(self, file: BinaryIO) -> Measured:
+        """Its timestamps; raises Invalid with the reason it cannot be read."""
+        timing = measure(file)
+        return Measured(
+            timing.start_ns,
+            timing.end_ns,
+            timing.last_duration_ns,
+            timing.sample_count,
+            timing.key_frame_count,
+        )
+
+
+def build_ports(settings: Settings, app: Celery) -> Ports:
+    """The ports of this process; nothing is connected before it is used."""
+    broker = Broker(settings.redis_url)
+    return Ports(
+        metadata=VastMetadataStore(Database(settings.vast)),
+        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        inbox=RedisInbox(broker, high_water=settings.inbox_high_water),
+        jobs=RedisJobs(broker),
+        notices=RedisNotices(broker),
+        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        probe=MediaReader(),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        limits=Limits(
+            shards=settings.shards,
+            flush_rows=settings.flush_rows,
+            flush_seconds=_FLUSH_S,
+            reply_timeout_s=settings.reply_timeout_s,
+            object_timeout_s=settings.object_timeout_s,
+            presigned_url_timeout_s=settings.presigned_url_timeout_s,
+        ),
+        templates=settings.ingest_templates,
+    )

@@ -1,0 +1,61 @@
+"""The `TaskQueue` on Celery: rings are tasks, sent by name."""
+
+from typing import Final
+
+import kombu.exceptions
+from celery import Celery
+
+from infra.broker.connection import Broker
+from schemas.domain.errors import Unavailable
+
+_INGEST: Final = "ingest"
+_RING_MS: Final = 30_000
+
+
+class CeleryQueue:
+    """Sends tasks, at most one per doorbell until it is answered."""
+
+    def __init__(self, app: Celery, broker: Broker, *, flush: str, drain: str) -> None:
+        """`flush` and `drain` are the names of the tasks to send."""
+        self._app = app
+        self._broker = broker
+        self._flush = flush
+        self._drain = drain
+
+    def ring(self, shard: int) -> None:
+        """Have the shard flushed; one flush per shard waits in the queue at most."""
+        self._send(_shard(shard), self._flush, shard)
+
+    def answered(self, shard: int) -> None:
+        """Note that the flush rung for has begun, so that the next ring is heard."""
+        self._answered(_shard(shard))
+
+    def ring_ingest(self) -> None:
+        """Have the notifications acted upon."""
+        self._send(_INGEST, self._drain)
+
+    def answered_ingest(self) -> None:
+        """Note that acting upon them has begun."""
+        self._answered(_INGEST)
+
+    def _send(self, bell: str, task: str, *args: int) -> None:
+        with self._broker.translated() as client:
+            if not client.set(_key(bell), 1, nx=True, px=_RING_MS):
+                return
+        try:
+            self._app.send_task(task, args=args)
+        except kombu.exceptions.OperationalError as error:
+            self._answered(bell)
+            raise Unavailable(f"the message broker does not answer: {error}") from error
+
+    def _answered(self, bell: str) -> None:
+        with self._broker.translated() as client:
+            client.delete(_key(bell))
+
+
+def _shard(shard: int) -> str:
+    return f"shard:{shard}"
+
+
+def _key(bell: str) -> str:
+    return f"tams:ring:{bell}"

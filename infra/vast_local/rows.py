@@ -1,0 +1,172 @@
+"""Inserting, updating and deleting rows.
+
+* Batches arrive and ids leave as Arrow IPC streams; values reach DuckDB as Arrow, never as SQL.
+* Everything is checked before the first statement, so a refused batch changes nothing.
+* Rows are claimed before they are written. A row that is to be updated and is not there
+  fails the transaction: an update is never lost in silence. Deleting twice is harmless.
+* The range of a batch's ids stands in the statement, so DuckDB reads only the row groups
+  they can be in.
+"""
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from infra.vast_local import types
+from infra.vast_local.catalog import Column, Table
+from infra.vast_local.claims import Claims
+from infra.vast_local.definitions import ROW_ID, Definitions
+from infra.vast_local.errors import Invalid, Lost
+from infra.vast_local.storage import RowIds
+from infra.vast_local.transactions import Transaction
+
+ROW_ID_FIELD = "$row_id"
+"""Name of the row id column on the wire."""
+
+EXTERNAL_ROW_ID = "vastdb_rowid"
+"""A column of this name in the first insert says that clients number the rows."""
+
+MAX_ROW_ID = (1 << 48) - 1
+
+
+def row_id_type(table: Table) -> pa.DataType:
+    """Return the wire type of a table's row ids."""
+    return pa.decimal128(38, 0) if table.sort_key else pa.uint64()
+
+
+class Rows:
+    """Writes the rows of tables."""
+
+    def __init__(self, claims: Claims, definitions: Definitions, row_ids: RowIds) -> None:
+        """Use the server's claims and row id ranges."""
+        self._claims = claims
+        self._definitions = definitions
+        self._row_ids = row_ids
+
+    def insert(self, tx: Transaction, table: Table, body: bytes) -> bytes:
+        """Append a batch (IPC stream, any subset of columns); return its ids as an IPC stream."""
+        batch = _read(body)
+        columns = _columns(table, batch.schema)
+        external = EXTERNAL_ROW_ID in batch.schema.names
+        if table.external_row_ids and not external:
+            raise Invalid(f"rows of table {table.name} must carry {EXTERNAL_ROW_ID}")
+        count = batch.num_rows if columns else 0
+        if not count:
+            return _ids(table, 0, 0)
+        self._claims.share(tx.holder, ("rows", table.id))
+        if table.external_row_ids is None and EXTERNAL_ROW_ID in table.by_name:
+            table = self._definitions.number_rows_externally(tx, table, external)
+        first = self._row_ids.allocate(table.id, count)
+        numbers = pa.array(range(first, first + count), pa.int64())
+        names = ", ".join([ROW_ID, *(column.physical for column in columns)])
+        arrays = [numbers, *_stored(batch, columns)]
+        statement = f"INSERT INTO {table.physical} ({names}) SELECT * FROM incoming"  # noqa: S608
+        _execute(tx.cursor, statement, _table(arrays))
+        return _ids(table, first, count)
+
+    def update(self, tx: Transaction, table: Table, body: bytes) -> None:
+        """Change cells: a batch of ``$row_id`` and the columns to set."""
+        batch = _read(body)
+        ids = _row_ids(batch)
+        columns = _columns(table, batch.schema)
+        if any(column.id in table.sort_key for column in columns):
+            raise Invalid("a sorted column cannot be updated")
+        if not len(ids) or not columns:
+            return
+        where = self._claim(tx, table, ids)
+        sets = ", ".join(f"{c.physical} = incoming.c{i}" for i, c in enumerate(columns, 1))
+        statement = f"UPDATE {table.physical} SET {sets} FROM incoming WHERE {where}"  # noqa: S608
+        found = _execute(tx.cursor, statement, _table([ids, *_stored(batch, columns)]))
+        if found != len(ids):
+            raise Lost(f"{len(ids) - found} of the rows to update do not exist", "NoSuchRow")
+
+    def delete(self, tx: Transaction, table: Table, body: bytes) -> None:
+        """Remove rows: a batch of ``$row_id``."""
+        ids = _row_ids(_read(body))
+        if not len(ids):
+            return
+        where = self._claim(tx, table, ids)
+        statement = f"DELETE FROM {table.physical} USING incoming WHERE {where}"  # noqa: S608
+        _execute(tx.cursor, statement, _table([ids]))
+
+    def _claim(self, tx: Transaction, table: Table, ids: pa.Array) -> str:
+        """Claim rows and return the condition that finds them through ``incoming``."""
+        wanted = set(ids.to_pylist())
+        if len(wanted) != len(ids):
+            raise Invalid("a row is named twice")
+        self._claims.share(tx.holder, ("rows", table.id))
+        self._claims.write(tx.holder, table.id, wanted)
+        own = f"{table.physical}.{ROW_ID}"
+        return f"{own} = incoming.c0 AND {own} BETWEEN {min(wanted)} AND {max(wanted)}"
+
+
+def _read(body: bytes) -> pa.RecordBatch:
+    try:
+        reader = pa.ipc.open_stream(body)
+        batches = list(reader)
+    except pa.ArrowInvalid as error:
+        raise Invalid(f"the body is not an Arrow stream: {error}") from error
+    if len(batches) > 1:
+        raise Invalid("the body holds more than one batch")
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=reader.schema)
+
+
+def _columns(table: Table, schema: pa.Schema) -> list[Column]:
+    """Return the columns a batch writes, in the batch's order, without the row id."""
+    columns = []
+    for field in schema:
+        if field.name == ROW_ID_FIELD:
+            continue
+        column = table.column(field.name)
+        if field.type != column.field.type:
+            raise Invalid(
+                f"column {field.name} holds {column.field.type}, not {field.type}",
+                "TabularMismatchColumnType",
+            )
+        columns.append(column)
+    if len({column.id for column in columns}) != len(columns):
+        raise Invalid("a column is named twice")
+    return columns
+
+
+def _row_ids(batch: pa.RecordBatch) -> pa.Array:
+    if ROW_ID_FIELD not in batch.schema.names:
+        raise Invalid(f"the batch has no column {ROW_ID_FIELD}")
+    try:
+        ids = batch.column(ROW_ID_FIELD).cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise Invalid(f"a row id is out of range: {error}") from error
+    bounds = pc.min_max(ids).as_py()
+    if ids.null_count or (len(ids) and not 0 <= bounds["min"] <= bounds["max"] < MAX_ROW_ID):
+        raise Invalid("a row id is out of range")
+    return ids
+
+
+def _stored(batch: pa.RecordBatch, columns: list[Column]) -> list[pa.Array]:
+    return [
+        types.relayout(batch.column(c.field.name), types.storage(c.field.type)) for c in columns
+    ]
+
+
+def _table(arrays: list[pa.Array]) -> pa.Table:
+    return pa.Table.from_arrays(arrays, names=[f"c{i}" for i in range(len(arrays))])
+
+
+def _execute(
+    cursor: duckdb.DuckDBPyConnection,
+    statement: str,
+    incoming: pa.Table,  # noqa: ARG001 - the statement reads it by name
+) -> int:
+    """Run a statement over ``incoming`` and return the number of rows it changed."""
+    (changed,) = cursor.execute(statement).fetchall()[0]
+    return int(changed)
+
+
+def _ids(table: Table, first: int, count: int) -> bytes:
+    type_ = row_id_type(table)
+    ids = pa.array(range(first, first + count), pa.int64()).cast(type_)
+    batch = pa.record_batch([ids], schema=pa.schema([pa.field(ROW_ID_FIELD, type_)]))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

@@ -1,0 +1,219 @@
+"""Transactions: a DuckDB cursor, a catalog snapshot and claims under one id.
+
+* Requests of one transaction run one at a time, under its lock; requests of different
+  transactions never wait for each other's statements.
+* A conflict or a database error ends the transaction's usefulness: it answers 409 from
+  then on, to its commit as well. A refused request (400, 404) changes nothing and does not.
+* Transaction id 0 means "this request alone": it commits when the request succeeds.
+* A transaction nobody used for ten minutes is rolled back and forgotten (404).
+* A commit with catalog changes and every begin exclude each other for the moment of the
+  DuckDB call, so a catalog snapshot and a data snapshot are always of the same instant.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import duckdb
+
+from infra.vast_local import catalog
+from infra.vast_local.catalog import Catalog, Key, Schema, Table
+from infra.vast_local.claims import Claims, Holder
+from infra.vast_local.errors import Conflict, Lost, Missing, Refused
+from infra.vast_local.storage import Storage
+
+IDLE_S = 600.0
+"""Seconds after which an unused transaction is rolled back."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Transaction:
+    """One open transaction; everything but ``used`` is guarded by ``lock``."""
+
+    id: int
+    cursor: duckdb.DuckDBPyConnection
+    catalog: Catalog
+    holder: Holder
+    used: float
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    changes: dict[Key, Schema | Table | None] = field(default_factory=dict)
+    failed: bool = False
+    ended: bool = False
+
+    def define(self, changes: dict[Key, Schema | Table | None]) -> None:
+        """Change the catalog for this transaction, and for all once it commits."""
+        catalog.save(self.cursor, changes)
+        self.changes.update(changes)
+        self.catalog = self.catalog.apply(changes)
+
+
+class Transactions:
+    """All open transactions."""
+
+    def __init__(self, storage: Storage, catalog: Catalog, *, idle_s: float = IDLE_S) -> None:
+        """Start with the stored catalog and no open transaction."""
+        self.claims = Claims()
+        self._storage = storage
+        self._catalog = catalog
+        self._idle_s = idle_s
+        self._snapshot = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[int, Transaction] = {}
+        self._last_id = time.time_ns()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as last committed."""
+        return self._catalog
+
+    def begin(self) -> int:
+        """Open a transaction and return its id."""
+        transaction = self._begin()
+        with self._lock:
+            self._open[transaction.id] = transaction
+        return transaction.id
+
+    @contextmanager
+    def use(self, id_: int) -> Iterator[Transaction]:
+        """Run one request in a transaction; id 0 is a transaction for this request alone."""
+        if id_ == 0:
+            with self._alone() as transaction:
+                yield transaction
+            return
+        transaction = self._find(id_)
+        with transaction.lock:
+            _check_open(transaction)
+            if transaction.failed:
+                raise Conflict(f"transaction {id_} has failed and can only be rolled back")
+            with _failing(transaction):
+                yield transaction
+            transaction.used = time.monotonic()
+
+    def touch(self, id_: int) -> None:
+        """Keep a transaction from expiring."""
+        self._find(id_).used = time.monotonic()
+
+    def commit(self, id_: int) -> None:
+        """Make a transaction's changes visible, or refuse with 409 and roll it back."""
+        transaction = self._find(id_)
+        with transaction.lock:
+            _check_open(transaction)
+            self._forget(transaction)
+            self._commit(transaction)
+
+    def roll_back(self, id_: int) -> None:
+        """Undo and forget a transaction."""
+        transaction = self._find(id_)
+        with transaction.lock:
+            _check_open(transaction)
+            self._forget(transaction)
+            self._roll_back(transaction)
+
+    def expire(self) -> None:
+        """Roll back the transactions nobody used for too long."""
+        deadline = time.monotonic() - self._idle_s
+        with self._lock:
+            stale = [t for t in self._open.values() if t.used < deadline]
+        for transaction in stale:
+            with transaction.lock:
+                if transaction.used < deadline and not transaction.ended:
+                    _log.warning("transaction %d was idle and is rolled back", transaction.id)
+                    self._forget(transaction)
+                    self._roll_back(transaction)
+
+    def close(self) -> None:
+        """Roll back everything still open."""
+        with self._lock:
+            left = list(self._open)
+        for id_ in left:
+            self.roll_back(id_)
+
+    def _begin(self) -> Transaction:
+        cursor = self._storage.borrow()
+        holder = self.claims.enter()
+        with self._snapshot:
+            cursor.begin()
+            known = self._catalog
+        with self._lock:
+            self._last_id += 1
+            id_ = self._last_id
+        return Transaction(id_, cursor, known, holder, used=time.monotonic())
+
+    @contextmanager
+    def _alone(self) -> Iterator[Transaction]:
+        transaction = self._begin()
+        try:
+            with _failing(transaction):
+                yield transaction
+        except BaseException:
+            self._roll_back(transaction)
+            raise
+        self._commit(transaction)
+
+    def _commit(self, transaction: Transaction) -> None:
+        if transaction.failed:
+            self._roll_back(transaction)
+            raise Conflict(f"transaction {transaction.id} has failed and was rolled back")
+        try:
+            if transaction.changes:
+                with self._snapshot:
+                    transaction.cursor.commit()
+                    self._catalog = self._catalog.apply(transaction.changes)
+            else:
+                transaction.cursor.commit()
+        except duckdb.Error as error:
+            self._roll_back(transaction)
+            raise Conflict(f"transaction {transaction.id} cannot commit: {error}") from error
+        self._end(transaction, committed=True)
+
+    def _roll_back(self, transaction: Transaction) -> None:
+        try:
+            transaction.cursor.rollback()
+        except duckdb.TransactionException as error:
+            _log.debug("transaction %d was already rolled back: %s", transaction.id, error)
+        self._end(transaction, committed=False)
+
+    def _end(self, transaction: Transaction, *, committed: bool) -> None:
+        transaction.ended = True
+        self.claims.leave(transaction.holder, committed=committed)
+        self._storage.give_back(transaction.cursor)
+
+    def _find(self, id_: int) -> Transaction:
+        with self._lock:
+            found = self._open.get(id_)
+        if found is None:
+            raise Missing(f"transaction {id_} does not exist", "NoSuchTransaction")
+        return found
+
+    def _forget(self, transaction: Transaction) -> None:
+        with self._lock:
+            del self._open[transaction.id]
+
+
+def _check_open(transaction: Transaction) -> None:
+    """Refuse when the transaction ended while this request waited for its lock."""
+    if transaction.ended:
+        raise Missing(f"transaction {transaction.id} does not exist", "NoSuchTransaction")
+
+
+@contextmanager
+def _failing(transaction: Transaction) -> Iterator[None]:
+    """Mark the transaction failed when a statement conflicts or breaks."""
+    try:
+        yield
+    except duckdb.TransactionException as error:
+        transaction.failed = True
+        raise Conflict(f"another transaction came first: {error}") from error
+    except Lost:
+        transaction.failed = True
+        raise
+    except Refused:
+        raise
+    except BaseException:
+        transaction.failed = True
+        raise

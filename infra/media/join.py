@@ -1,7 +1,6 @@
 """Joining the segments of flows into one file, without re-encoding.
 
-* Samples keep their places on the timeline: the output starts at the first of them, and a
-  gap stays a gap.
+* Samples keep their places on the timeline, so a gap stays a gap.
 * Video starts at the last key frame at or before what was asked for, since nothing earlier
   can be left out without re-encoding, and stops after the last frame asked for (and those
   it refers to). Sound accompanies the video actually taken.
@@ -111,11 +110,14 @@ def starts_decodable(segment: Downloaded, wanted: TimeRange) -> bool:
 def join(selections: Sequence[Selection], output: Path) -> None:
     """Write `selections` together into `output`, whose suffix says the container.
 
+    The output's clock starts with the first of `selections`, so video comes first.
+
     Raises:
         CannotCarry: when the container cannot hold a codec, or a gap.
         UnreadableMedia: when an object cannot be read.
     """
-    zero = min(p.start(i) for s in selections for p in s.parts[:1] for i in range(p.first, p.stop))
+    opening = selections[0].parts[0]
+    zero = min(map(opening.start, range(opening.first, opening.stop)))
     unfinished = output.with_name(f".unfinished-{output.name}")
     try:
         with av.open(f"file:{unfinished}", "w") as container:

@@ -125,14 +125,19 @@ def _candidates(
     time_base: Fraction,
     hints: Iterable[Fraction],
 ) -> Iterable[Fraction]:
-    """Frame rates worth trying: what is claimed, then the standard rates near the average."""
+    """Frame rates worth trying, the likeliest first.
+
+    Where a container rounds to 1 ms, libav claims odd rates: the usual ones come first.
+    """
     if len(ordered) == 1:
         length = durations[0] * time_base
         return [r for r in hints if length and abs(1 / r - length) <= time_base]
     average = (len(ordered) - 1) / ((ordered[-1] - ordered[0]) * time_base)
     near = [r for r in _STANDARD_RATES if abs(r - average) * 50 < average]
     near.sort(key=lambda r: abs(r - average))
-    return dict.fromkeys([*(h for h in hints if h > 0), *near])
+    claimed = [h for h in hints if h > 0]
+    usual = [h for h in claimed if h in _STANDARD_RATES]
+    return dict.fromkeys([*usual, *near, *claimed])
 
 
 def _grid(pts: Sequence[int], ordered: Sequence[int], period: Fraction) -> "array[int] | None":

@@ -1,7 +1,7 @@
 """A flow: one encoding of a source, as a sequence of segments (schemas `flow-put`, `flow-get`).
 
 * `document` is what the client put, whole; the store reads the few fields its rules need.
-* What the store manages itself (times, versions, the timerange) is ignored on input.
+* What the store manages itself (times, the timerange, `collected_by`) is ignored on input.
 * A flow that is read-only refuses every change to it and its segments.
 * A flow shares the format of its source.
 """
@@ -16,7 +16,7 @@ from schemas.domain.identifiers import FlowId, SourceId
 from schemas.domain.source import Source, Tags
 from schemas.domain.timerange import NEVER, TimeRange
 
-# Fields of `flow-common` that are not the client's to set.
+# Fields of `flow-common` that the store keeps apart from the document.
 MANAGED: Final = frozenset(
     {
         "id",
@@ -126,6 +126,8 @@ def put(
 ) -> Flow:
     """The flow after a PUT of `document`; `known` is what it was before, if it existed.
 
+    `version` is its `metadata_version`, unless the client gives another than it has.
+
     Raises:
         Invalid: when the document names another flow, or collects itself.
         ReadOnly: when the flow refuses changes.
@@ -133,6 +135,9 @@ def put(
     if document.get("id") not in {None, flow_id}:
         raise Invalid(f"id {document['id']} is not the flow of the path, {flow_id}", field="id")
     kept = {name: value for name, value in document.items() if name not in MANAGED}
+    given = document.get("metadata_version")
+    if given and (known is None or given != known.metadata_version):
+        version = given
     creator, updater = document.get("created_by"), document.get("updated_by") or by
     if known is None:
         flow = Flow(flow_id, kept, now, creator or by, now, updater, version)

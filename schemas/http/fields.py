@@ -1,0 +1,144 @@
+"""Fields of requests: texts, numbers and lists as TAMS writes them.
+
+* JSON types are taken at their word: a number in quotes is not a number.
+* In a query string everything is text, and a list is separated by commas.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from marshmallow import ValidationError, fields, validate
+
+from schemas.domain.errors import Invalid
+from schemas.domain.identifiers import UUID_PATTERN
+from schemas.domain.query import TagFilter
+from schemas.domain.timerange import TimeRange, parse_timestamp
+
+T = TypeVar("T")
+
+MIME_TYPE = validate.Regexp(
+    r"^[^\s/]+/[^\s/]+\Z", error="{input!r} is not a MIME type such as video/mp2t"
+)
+UUID = validate.Regexp(rf"^{UUID_PATTERN}\Z", error="{input!r} is not a UUID in lower case")
+FORMATS = (
+    "urn:x-nmos:format:video",
+    "urn:x-tam:format:image",
+    "urn:x-nmos:format:audio",
+    "urn:x-nmos:format:data",
+    "urn:x-nmos:format:multi",
+)
+FORMAT = validate.OneOf(FORMATS, error="{input!r} is not one of {choices}")
+
+
+class TimeRangeField(fields.Field[TimeRange]):
+    """A timerange text (schema `timerange`)."""
+
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> TimeRange:
+        return _parsed(TimeRange.parse, value)
+
+
+class TimestampField(fields.Field[int]):
+    """A timestamp text (schema `timestamp`), as nanoseconds."""
+
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> int:
+        return _parsed(parse_timestamp, value)
+
+
+class StrictInteger(fields.Integer):
+    """A JSON number without a fraction, within 64 bits."""
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValidationError("Not an integer.")
+        if not -(1 << 63) <= value < 1 << 63:
+            raise ValidationError("Out of range: an integer has 64 bits.")
+        return value
+
+
+class StrictBoolean(fields.Boolean):
+    """A JSON `true` or `false`."""
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Not true or false.")
+        return value
+
+
+class QueryBoolean(fields.Boolean):
+    """`true` or `false` in a query string."""
+
+    truthy = {"true"}  # noqa: RUF012 - as marshmallow declares them
+    falsy = {"false"}  # noqa: RUF012
+
+
+class TagsField(fields.Field[Mapping[str, Any]]):
+    """Tags: texts, or lists of texts, by name (schema `tags`)."""
+
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValidationError("Not an object of tags.")
+        for name, tag in value.items():
+            if not isinstance(tag, str) and not (
+                isinstance(tag, list) and all(isinstance(item, str) for item in tag)
+            ):
+                raise ValidationError(f"Tag {name!r} is neither a text nor a list of texts.")
+        return value
+
+
+class CommaList(fields.Field[frozenset[str]]):
+    """Texts separated by commas in a query string; an empty text is an empty set."""
+
+    def __init__(self, each: validate.Validator | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._each = each
+
+    def _deserialize(
+        self,
+        value: object,
+        attr: str | None,
+        data: object,
+        **_: Any,
+    ) -> frozenset[str]:
+        if not value:
+            return frozenset()
+        items = str(value).split(",")
+        for item in items:
+            if not item:
+                raise ValidationError("Has an empty item.")
+            if self._each is not None:
+                self._each(item)
+        return frozenset(items)
+
+
+def tag_filter(query: Mapping[str, Any], prefix: str) -> TagFilter:
+    """The filters `{prefix}.{name}` and `{prefix}_exists.{name}` of a query string.
+
+    Raises:
+        ValidationError: when a value is not of the form the specification gives it.
+    """
+    values, exists = {}, {}
+    for parameter, text in query.items():
+        kind, dot, name = parameter.partition(".")
+        if dot and kind == prefix:
+            values[name] = CommaList().deserialize(text)
+        elif dot and kind == f"{prefix}_exists":
+            try:
+                exists[name] = bool(QueryBoolean().deserialize(text))
+            except ValidationError as error:
+                raise ValidationError({parameter: error.messages}) from error
+    return TagFilter(values, exists)
+
+
+def time_text(moment: datetime) -> str:
+    """A moment as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parsed(parse: Callable[[str], T], value: object) -> T:
+    if not isinstance(value, str):
+        raise ValidationError("Not a text.")
+    try:
+        return parse(value)
+    except Invalid as error:
+        raise ValidationError(str(error)) from error

@@ -1,0 +1,44 @@
+"""JSON of the service itself (schemas `service` and `storage-backends-list`)."""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from schemas.domain.storage import StorageBackend
+from schemas.http.objects import backend_json
+
+
+class ServiceSchema(Schema):
+    """What this service is."""
+
+    name = fields.String()
+    description = fields.String()
+    type = fields.String(required=True)
+    api_version = fields.String(required=True)
+    service_version = fields.String()
+    event_stream_mechanisms = fields.List(fields.Dict())
+    min_object_timeout = fields.String(required=True)
+    min_presigned_url_timeout = fields.String()
+
+
+class BackendSchema(Schema):
+    """A storage backend."""
+
+    id = fields.String(required=True)
+    label = fields.String()
+    store_type = fields.String(required=True)
+    provider = fields.String(required=True)
+    region = fields.String()
+    store_product = fields.String(required=True)
+    default_storage = fields.Boolean()
+    tags = fields.Dict()
+
+
+def listed_backend_json(backend: StorageBackend) -> dict[str, Any]:
+    """The JSON of a backend in the list of them."""
+    return {
+        "id": backend.id,
+        "label": backend.label,
+        "default_storage": backend.default,
+        **backend_json(backend),
+    }

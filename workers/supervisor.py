@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 from infra.local_services import tether
@@ -173,18 +174,22 @@ class _Child:
     async def start(self, say: Say) -> None:
         """Run the program in a session of its own, tied to this process."""
         self._lines.clear()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", tether.__file__, str(os.getpid())),
-            *self.service.argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=dict(self.service.env),
-            cwd=self.service.cwd,
-            start_new_session=True,
-        )
-        self._reader = asyncio.create_task(self._read(self._process, say))
+        read_end, write_end = os.pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-S", tether.__file__, str(os.getpid())),
+                *self.service.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                env=dict(self.service.env),
+                cwd=self.service.cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+            self._reader = asyncio.create_task(self._read(os.fdopen(read_end, "rb", 0), say))
 
     async def until_ready(self) -> str:
         """Wait until the service works; otherwise say what is wrong, to follow its name."""
@@ -247,9 +252,24 @@ class _Child:
         if self._reader is not None:
             await asyncio.wait({self._reader}, timeout=0.5)
 
-    async def _read(self, process: asyncio.subprocess.Process, say: Say) -> None:
+    async def _read(self, pipe: FileIO, say: Say) -> None:
+        """Print what comes through a pipe of our own.
+
+        Through asyncio's, waiting for the process would be waiting for everyone who holds
+        its output open.
+        """
+        stream = asyncio.StreamReader(_LONGEST_LINE)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), pipe
+        )
+        try:
+            await self._read_lines(stream, say)
+        finally:
+            transport.close()
+
+    async def _read_lines(self, stream: asyncio.StreamReader, say: Say) -> None:
         pending = b""
-        while process.stdout is not None and (chunk := await process.stdout.read(_LONGEST_LINE)):
+        while chunk := await stream.read(_LONGEST_LINE):
             *lines, pending = (pending + chunk).split(b"\n")
             if len(pending) > _LONGEST_LINE:
                 lines, pending = [*lines, pending], b""
@@ -302,7 +322,17 @@ def _watch(child: int, watched: set[signal.Signals]) -> int:
             continue
         for pid, status in _reaped():
             if pid == child:
-                return os.waitstatus_to_exitcode(status)
+                return _exit_status(os.waitstatus_to_exitcode(status))
+
+
+def _exit_status(code: int) -> int:
+    """The status a shell gives for what `waitstatus_to_exitcode` says."""
+    if code >= 0:
+        return code
+    sys.stderr.write(
+        f"the supervisor was ended by {signal.Signals(-code).name}; what it ran was killed\n"
+    )
+    return 128 - code
 
 
 def _reaped() -> Iterable[tuple[int, int]]:

@@ -10,9 +10,10 @@
 import asyncio
 import json
 import shlex
+import signal
 import sys
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -36,25 +37,36 @@ _NAME_WIDTH = 9
 
 
 def up(only: Collection[str] = ()) -> int:
-    """Run a store (or `only` the services named) until it is stopped; the exit status."""
+    """Run a store (or `only` the services named) until it is stopped; the exit status.
+
+    Call it while the process has one thread: it forks (see `workers.supervisor.guarded`).
+    """
     environ = process_environment()
     directory = data_dir(environ)
     try:
-        with locked(directory):
-            return guarded(lambda: _run(directory, environ, only))
+        with locked(directory), _no_endpoints(directory / ENDPOINTS_FILE) as endpoints:
+            return guarded(lambda: _run(endpoints, environ, only))
     except StartError as error:
         return _complain(error)
 
 
-def _run(directory: Path, environ: Mapping[str, str], only: Collection[str]) -> int:
-    endpoints = directory / ENDPOINTS_FILE
-    endpoints.unlink(missing_ok=True)
+@contextmanager
+def _no_endpoints(path: Path) -> Iterator[Path]:
+    """No file of that name before and after: it would speak of a store that does not run."""
+    path.unlink(missing_ok=True)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _run(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> int:
     try:
         asyncio.run(_supervise(endpoints, environ, only))
     except (StartError, SettingsError) as error:
         return _complain(error)
-    finally:
-        endpoints.unlink(missing_ok=True)
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 128 + signal.SIGINT
     return 0
 
 

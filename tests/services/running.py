@@ -123,7 +123,7 @@ def start(directory: Path, only: Collection[str] = (), **variables: str) -> Runn
                 *("-I", "-S", tether.__file__, str(os.getpid())),
                 *(sys.executable, "-c", program),
             ],
-            env=_clean_environment() | given | {"TAMS_DATA_DIR": str(directory)},
+            env=clean_environment() | given | {"TAMS_DATA_DIR": str(directory)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -164,7 +164,7 @@ def _kill(process: psutil.Process) -> None:
         return
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """This process's environment without anybody's store in it."""
     return {
         name: value for name, value in process_environment().items() if not name.startswith("TAMS_")

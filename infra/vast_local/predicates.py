@@ -2,7 +2,8 @@
 
 * The wire has one shape: ``and(or(term ...) ...)``, every ``or`` on one column, a term
   being a call on a column and at most one literal, or an ``and`` of two of those.
-* Several ``equal`` terms of one ``or`` become one IN, however many there are.
+* Several ``equal`` terms of one ``or`` become a join with a list parameter. DuckDB 2.0
+  compares an IN of constants several times slower, and on a field of a struct wrongly.
 * Integers and booleans are written into the SQL, everything else is a parameter.
 * A literal must be of its column's kind; a filter that DuckDB could not bind is refused
   here, because an error inside DuckDB would end the transaction.
@@ -19,9 +20,6 @@ from infra.vast_local.errors import Invalid
 from infra.vast_local.flatbuf import Table
 from infra.vast_local.nodes import Node
 from infra.vast_local.types import sql, storage
-
-IN_LIST = 64
-"""Above this many values an IN reads them from a list parameter."""
 
 _COMPARISONS = {
     "equal": "=",
@@ -92,10 +90,8 @@ def compile_filter(expression: Table, nodes: Sequence[Node]) -> Condition:
 
 def _any_of(condition: Condition, choices: list[list[_Term]]) -> str:
     equals = [c[0] for c in choices if len(c) == 1 and c[0].name == "equal"]
-    # DuckDB 2.0 loses an IN of constants on a field of a struct, so those stay an OR.
-    few = IN_LIST if any(term.node.path for term in equals) else 1
     parts = []
-    if len(equals) > few:
+    if len(equals) > 1:
         parts.append(_is_in(condition, equals))
         choices = [c for c in choices if len(c) > 1 or c[0].name != "equal"]
     parts += [_all_of(condition, terms) for terms in choices]
@@ -106,12 +102,8 @@ def _is_in(condition: Condition, terms: list[_Term]) -> str:
     node = terms[0].node
     if any(term.node is not node for term in terms):
         raise Invalid("an or is on one column")
-    if len(terms) > IN_LIST:
-        condition.parameters.append([_value(term) for term in terms])
-        type_ = _sql_type(node)
-        return f"{_column(condition, node)} IN (SELECT unnest(?::{type_}[]))"
-    values = ", ".join(_literal(condition, term) for term in terms)
-    return f"{_column(condition, node)} IN ({values})"
+    condition.parameters.append([_value(term) for term in terms])
+    return f"{_column(condition, node)} IN (SELECT unnest(?::{_sql_type(node)}[]))"
 
 
 def _all_of(condition: Condition, terms: list[_Term]) -> str:

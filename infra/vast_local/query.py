@@ -5,8 +5,9 @@
   before they are sent, so a client that reads slowly holds no cursor and no lock.
 * A row group is 65 536 consecutive row ids. Runs of groups are dealt round robin to the
   sub-splits, so the sub-splits of all splits are disjoint and complete.
-* Rows usually lie in the file in row id order but need not. So a page is first read as
-  it comes; only when there is more than a page can hold does order decide what goes in.
+* Rows usually lie in the file in row id order but need not. So a page is read as it
+  comes. When there is more than it can hold, a count shows whether it got all the rows up
+  to its last one; only if it did not is it read again, in order.
 * A projection only sorts the rows within a page.
 """
 
@@ -35,9 +36,6 @@ DEFAULT_LIMIT = 1 << 17
 
 PAGE_BYTES = 64 << 20
 """About how much one response may hold in memory, over all its sub-splits."""
-
-TOP_ROWS = 8192
-"""Up to this many rows DuckDB finds the lowest row ids in one pass over the table."""
 
 _BATCH_ROWS = 4096
 
@@ -140,53 +138,29 @@ class Reader:
         """Return the page of a sub-split that starts at a row id."""
         if max(start, share.place * share.run) >= self._end:
             return self._page(self._nothing(), protocol.FINISHED)
-        ids = self._end - start
-        if self._query.condition.sql != "true" or ids <= limit * share.of:
-            rows, whole = self._read(share, start, self._end, f"LIMIT {limit + 1}")
-            if whole and rows.num_rows <= limit:
-                return self._page(_in_order(rows), protocol.FINISHED)
-        if limit <= TOP_ROWS:
-            order = f"ORDER BY {ROW_ID} LIMIT {limit}"
-            rows, whole = self._read(share, start, self._end, order)
-            finished = whole and rows.num_rows < limit
-            return self._page(rows, protocol.FINISHED if finished else _after(rows))
-        return self._windows(share, start, limit)
-
-    def _windows(self, share: Share, start: int, limit: int) -> Page:
-        """Read ranges of row ids, each small enough to be sorted at once, into one page."""
-        found: list[pa.Table] = []
-        width, space = limit * share.of, limit
-        while start < self._end and space > 0:
-            stop = min(start + width, self._end)
-            rows, whole = self._read(share, start, stop, "")
-            if not whole and width > 1:
-                if found:
-                    break
-                width = width // 2
-                continue
+        where = [self._query.condition.sql, share.sql, f"{ROW_ID} >= {start}"]
+        rows, whole = self._read(where, f"LIMIT {limit + 1}")
+        if whole and rows.num_rows <= limit:
+            return self._page(_in_order(rows), protocol.FINISHED)
+        last = pc.max(rows.column(ROW_ID)).as_py()
+        where.append(f"{ROW_ID} <= {last}")
+        if self._count(where) == rows.num_rows:
             rows = _in_order(rows)
-            if rows.num_rows > space:
-                rows = rows.slice(0, space)
-                stop = _after(rows)
-            found.append(rows)
-            space -= rows.num_rows
-            start = stop
-            if sum(part.nbytes for part in found) > self._budget // 2:
-                break
-        rows = pa.concat_tables(found)
-        return self._page(rows, protocol.FINISHED if start >= self._end else start)
+        else:
+            rows, _ = self._read(where, f"ORDER BY {ROW_ID} LIMIT {limit}")
+        rows = rows.slice(0, limit)
+        return self._page(rows, 1 + rows.column(ROW_ID)[-1].as_py())
 
-    def _read(self, share: Share, start: int, stop: int, tail: str) -> tuple[pa.Table, bool]:
-        """Read rows of an id range; the second value says whether the budget let all through."""
-        where = [self._query.condition.sql, share.sql]
-        if start:
-            where.append(f"{ROW_ID} >= {start}")
-        if stop < self._end:
-            where.append(f"{ROW_ID} < {stop}")
-        conditions = " AND ".join(part for part in where if part != "true") or "true"
+    def _count(self, where: list[str]) -> int:
+        statement = f"SELECT count(*) FROM {self._query.table.physical} WHERE {_all(where)}"  # noqa: S608
+        counted = self._cursor.execute(statement, self._query.condition.parameters).fetchall()
+        return int(counted[0][0])
+
+    def _read(self, where: list[str], tail: str) -> tuple[pa.Table, bool]:
+        """Read rows as they come; the second value says whether the budget let all through."""
         statement = (
             f"SELECT {', '.join(self._query.columns)} FROM {self._query.table.physical} "  # noqa: S608
-            f"WHERE {conditions} {tail}"
+            f"WHERE {_all(where)} {tail}"
         )
         relation = self._cursor.sql(statement, params=self._query.condition.parameters)
         reader = relation.to_arrow_reader(_BATCH_ROWS)
@@ -221,8 +195,8 @@ def _in_order(rows: pa.Table) -> pa.Table:
     return rows.take(pc.sort_indices(ids))
 
 
-def _after(rows: pa.Table) -> int:
-    return int(rows.column(ROW_ID)[-1].as_py()) + 1
+def _all(conditions: list[str]) -> str:
+    return " AND ".join(conditions)
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:

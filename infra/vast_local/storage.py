@@ -18,6 +18,9 @@ from infra.vast_local.errors import CannotStart
 ROW_IDS_RESERVED = 1 << 16
 """Row ids reserved by one commit: one row group, as clients count them."""
 
+MEMORY_LIMIT = "2GB"
+"""What DuckDB may hold in memory; beyond it, it spills into the data directory."""
+
 _ROW_IDS = "CREATE TABLE IF NOT EXISTS row_ids (table_id BIGINT, reserved BIGINT)"
 
 
@@ -28,7 +31,9 @@ class Storage:
         """Open or create the file; ``CannotStart`` when another process has it."""
         data_dir.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = duckdb.connect(data_dir / "vast.duckdb")
+            self._connection = duckdb.connect(
+                data_dir / "vast.duckdb", config={"memory_limit": MEMORY_LIMIT}
+            )
         except duckdb.IOException as error:
             if "lock" in str(error):
                 message = f"the data directory {data_dir} is in use by another process"

@@ -1,0 +1,8 @@
+"""HTTP in and out: TAMS 8.2, and the extensions documented beside it.
+
+A view translates a request into values, calls one operation, and renders what it returns.
+"""
+
+from api.app import create_app, create_listener
+
+__all__ = ["create_app", "create_listener"]

@@ -64,6 +64,7 @@ class Settings:
     api_host: str
     api_port: int
     api_workers: int
+    api_threads: int
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
@@ -139,6 +140,7 @@ class _Reader:
             api_host=self._environ.get("TAMS_API_HOST") or "127.0.0.1",
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
+            api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),

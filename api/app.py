@@ -1,0 +1,82 @@
+"""Puts the blueprints together into the two WSGI applications."""
+
+from typing import Any, Final
+
+from flask import Flask
+from werkzeug.routing import UUIDConverter
+
+from api import (
+    flows,
+    health,
+    jobs,
+    objects,
+    segments,
+    service,
+    sources,
+    storage,
+)
+from api.context import EXTENSION
+from api.errors import TamsApi, register_errors
+from api.s3_events import register_notifications
+from schemas.domain.identifiers import UUID_PATTERN
+from schemas.http.fields import CommaList, TagsField, TimeRangeField, TimestampField
+from tasks.ports import Ports
+
+_BLUEPRINTS: Final = (service, sources, flows, storage, segments, objects, jobs, health)
+
+_DESCRIPTION: Final = """\
+A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
+`/jobs`, `/ingest-problems` and `/health` are extensions to it.
+"""
+
+
+class IdConverter(UUIDConverter):
+    """A UUID in a path, as text; a path with any other text does not exist."""
+
+    regex = UUID_PATTERN
+
+    def to_python(self, value: str) -> Any:  # noqa: ANN401 - the base class wants a UUID
+        """The text as it is."""
+        return value
+
+    def to_url(self, value: Any) -> str:  # noqa: ANN401
+        """The text as it is."""
+        return str(value)
+
+
+def create_app(ports: Ports) -> Flask:
+    """The TAMS API over `ports`; `/docs` shows its OpenAPI document, `/openapi.json`."""
+    app = _flask(ports)
+    app.config.update(
+        API_TITLE="TAMS",
+        API_VERSION=service.API_VERSION,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL="/static/swagger-ui/",
+        API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION}},
+    )
+    api = TamsApi(app)
+    api.register_converter(IdConverter, lambda _: {"type": "string", "format": "uuid"})
+    for field in (TimeRangeField, TimestampField, CommaList):
+        api.register_field(field, "string", None)
+    api.register_field(TagsField, "object", None)
+    for module in _BLUEPRINTS:
+        api.register_blueprint(module.blueprint)
+    return app
+
+
+def create_listener(ports: Ports, token: str) -> Flask:
+    """The listener for bucket notifications, which must carry `token` if it is not empty."""
+    app = _flask(ports)
+    register_notifications(app, token)
+    return app
+
+
+def _flask(ports: Ports) -> Flask:
+    app = Flask("api")
+    app.extensions[EXTENSION] = ports
+    app.url_map.converters["id"] = IdConverter
+    register_errors(app)
+    return app

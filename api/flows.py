@@ -1,0 +1,51 @@
+"""`/flows`: encodings of sources."""
+
+from typing import Any
+
+from flask import Response
+
+from api.blueprint import Blueprint
+from api.context import PRINCIPAL, ports
+from api.paging import PAGING_HEADERS, paging_headers
+from api.responses import empty_response, json_response
+from schemas.domain.identifiers import FlowId
+from schemas.domain.query import FlowQuery
+from schemas.http.flows import FlowGetSchema, FlowSchema, flow_json
+from schemas.http.queries import FlowDetailSchema, FlowQuerySchema
+from tasks import flows
+
+blueprint = Blueprint("Flows", __name__, description="Encodings of sources.")
+
+
+@blueprint.route("/flows")
+@blueprint.arguments(FlowQuerySchema, location="query")
+@blueprint.response(200, FlowGetSchema(many=True), headers=PAGING_HEADERS)
+def list_flows(query: FlowQuery) -> Response:
+    """List flows."""
+    page, collections = flows.listing(ports(), query)
+    return json_response(
+        [flow_json(flow, collections) for flow in page.items],
+        headers=paging_headers(page, reverse_order=query.listing.reverse_order),
+    )
+
+
+@blueprint.route("/flows/<id:flow_id>")
+@blueprint.arguments(FlowDetailSchema, location="query")
+@blueprint.response(200, FlowGetSchema)
+def get_flow(query: dict[str, Any], flow_id: FlowId) -> Response:
+    """Describe one flow."""
+    flow, hull, collections = flows.get(ports(), flow_id, query["timerange"])
+    return json_response(flow_json(flow, collections, hull if query["include_timerange"] else None))
+
+
+@blueprint.route("/flows/<id:flow_id>", methods=["PUT"])
+@blueprint.arguments(FlowSchema)
+@blueprint.response(201, FlowGetSchema, description="The flow has been created.")
+@blueprint.alt_response(204, description="The flow has been replaced.")
+def put_flow(document: dict[str, Any], flow_id: FlowId) -> Response:
+    """Create or replace a flow."""
+    flow, created = flows.put(ports(), flow_id, document, by=PRINCIPAL)
+    if not created:
+        return empty_response(204)
+    _, _, collections = flows.get(ports(), flow_id, flow.content.timerange)
+    return json_response(flow_json(flow, collections), 201)

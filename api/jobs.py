@@ -1,0 +1,34 @@
+"""`/jobs` and `/ingest-problems`: what became of work nobody waited for (extensions)."""
+
+from flask import Response
+
+from api.blueprint import Blueprint
+from api.context import ports
+from api.paging import PAGING_HEADERS, paging_headers
+from api.responses import json_response
+from schemas.domain.identifiers import JobId
+from schemas.domain.query import Listing
+from schemas.http.jobs import JobSchema, ProblemSchema, job_json, problem_json
+from schemas.http.queries import ProblemQuerySchema
+from tasks import ingest, jobs
+
+blueprint = Blueprint("Jobs", __name__, description="Work that goes on behind the requests.")
+
+
+@blueprint.route("/jobs/<id:job_id>")
+@blueprint.response(200, JobSchema)
+def get_job(job_id: JobId) -> Response:
+    """Say how far a job has come."""
+    return json_response(job_json(jobs.get(ports(), job_id)))
+
+
+@blueprint.route("/ingest-problems")
+@blueprint.arguments(ProblemQuerySchema, location="query")
+@blueprint.response(200, ProblemSchema(many=True), headers=PAGING_HEADERS)
+def list_problems(listing: Listing) -> Response:
+    """List files in a bucket that did not become segments, and why; latest first."""
+    page = ingest.problems(ports(), listing)
+    return json_response(
+        [problem_json(problem) for problem in page.items],
+        headers=paging_headers(page, reverse_order=listing.reverse_order),
+    )

@@ -1,0 +1,36 @@
+"""The paging headers of lists (TAMS 8.2, `X-Paging-*` and `Link`)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from flask import request
+
+from schemas.domain.query import Page
+
+
+def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dict[str, str]:
+    """Headers that describe `page` and lead to the next one."""
+    headers = {"X-Paging-Limit": str(page.limit), "X-Paging-Count": str(len(page.items))}
+    if reverse_order is not None:
+        headers["X-Paging-Reverse-Order"] = str(reverse_order).lower()
+    if page.next_key is not None:
+        query = [(name, text) for name, text in request.args.items(multi=True) if name != "page"]
+        following = urlencode([*query, ("page", page.next_key)])
+        headers["X-Paging-NextKey"] = page.next_key
+        headers["Link"] = f'<{request.base_url}?{following}>; rel="next"'
+    return headers
+
+
+def _header(description: str, kind: str = "string") -> Mapping[str, object]:
+    return {"description": description, "schema": {"type": kind}}
+
+
+# How the OpenAPI document describes the above.
+PAGING_HEADERS: Final = {
+    "Link": _header('The next page, with rel="next"; absent on the last page.'),
+    "X-Paging-Limit": _header("The limit in force.", "integer"),
+    "X-Paging-Count": _header("The number of items returned.", "integer"),
+    "X-Paging-Reverse-Order": _header("Whether the order is reversed.", "boolean"),
+    "X-Paging-NextKey": _header("Value for `page` to get the next page."),
+}

@@ -1,0 +1,122 @@
+"""`/flows/{flowId}/segments`: what is on the timeline of a flow."""
+
+from dataclasses import replace
+
+from flask import Response, request
+
+from api.blueprint import Blueprint
+from api.context import ports
+from api.errors import error_json
+from api.paging import PAGING_HEADERS, paging_headers
+from api.preferences import respond_async
+from api.responses import empty_response, json_response
+from api.urls import get_urls, init_urls
+from schemas.domain.identifiers import FlowId
+from schemas.domain.job import Failure
+from schemas.domain.query import SegmentQuery
+from schemas.domain.storage import UrlFilter
+from schemas.domain.timerange import TimeRange
+from schemas.http.jobs import JobSchema, job_json
+from schemas.http.queries import SegmentQuerySchema
+from schemas.http.segments import (
+    ErrorSchema,
+    FailedSegmentsSchema,
+    SegmentPostSchema,
+    SegmentSchema,
+    failure_json,
+    offers_from,
+    segment_json,
+)
+from tasks import jobs, segments
+
+blueprint = Blueprint("Segments", __name__, description="What is on the timelines of flows.")
+
+# What the sum of errors of one segment means for a request that offered only that one.
+_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
+
+
+@blueprint.route("/flows/<id:flow_id>/segments")
+@blueprint.arguments(SegmentQuerySchema, location="query")
+@blueprint.response(
+    200,
+    SegmentSchema(many=True),
+    headers={
+        **PAGING_HEADERS,
+        "X-Paging-Timerange": {
+            "description": "The timerange of the segments returned.",
+            "schema": {"type": "string"},
+        },
+    },
+)
+def list_segments(
+    asked: tuple[str | None, SegmentQuery, UrlFilter, bool], flow_id: FlowId
+) -> Response:
+    """List the segments of a flow in order of time."""
+    page_key, query, urls, with_object_timerange = asked
+    query = replace(query, after=segments.after(page_key))
+    page, objects = segments.page(ports(), flow_id, query)
+    payload = []
+    for segment in page.items:
+        item = objects.get(segment.object_id)
+        init_id = item.init_object_id if item else None
+        init = objects.get(init_id) if init_id else None
+        payload.append(
+            segment_json(
+                segment,
+                item,
+                get_urls(ports(), item, urls),
+                init_urls(ports(), init_id, init, urls),
+                with_object_timerange=with_object_timerange,
+            )
+        )
+    hull = TimeRange.hull(segment.timerange for segment in page.items)
+    headers = paging_headers(page, reverse_order=query.reverse_order)
+    return json_response(payload, headers={**headers, "X-Paging-Timerange": str(hull)})
+
+
+@blueprint.route("/flows/<id:flow_id>/segments", methods=["POST"])
+@blueprint.doc(
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "oneOf": [
+                        SegmentPostSchema,
+                        {"type": "array", "items": SegmentPostSchema},
+                    ]
+                }
+            }
+        },
+    }
+)
+@blueprint.response(201, description="Every segment has been registered.")
+@blueprint.alt_response(200, schema=FailedSegmentsSchema, description="Some have not.")
+@blueprint.alt_response(202, schema=JobSchema, description="Preferred by `respond-async`.")
+@blueprint.alt_response(400, schema=ErrorSchema, description="Nothing has been registered.")
+def post_segments(flow_id: FlowId) -> Response:
+    """Register one segment, or a list of them.
+
+    With `Prefer: respond-async` the answer is 202 with the `Location` of a job to follow.
+    """
+    body = request.get_json(force=True)
+    job = segments.submit(ports(), flow_id, offers_from(flow_id, body))
+    if respond_async():
+        headers = {
+            "Location": f"/jobs/{job.id}",
+            "Retry-After": "1",
+            "Preference-Applied": "respond-async",
+        }
+        return json_response(job_json(job), 202, headers)
+    failures = jobs.outcome(ports(), job.id).failures
+    if not failures:
+        return empty_response(201)
+    if not isinstance(body, list):
+        return _refused(failures[0])
+    return json_response({"failed_segments": [failure_json(failure) for failure in failures]})
+
+
+def _refused(failure: Failure) -> Response:
+    """The answer to a request that offered one segment, which was refused."""
+    body = error_json(failure.type, failure.summary, failure.time, failure.field)
+    return json_response(body, _STATUS_OF.get(failure.type, 400))

@@ -1,0 +1,34 @@
+"""`/sources`: what the flows are encodings of."""
+
+from flask import Response
+
+from api.blueprint import Blueprint
+from api.context import ports
+from api.paging import PAGING_HEADERS, paging_headers
+from api.responses import json_response
+from schemas.domain.identifiers import SourceId
+from schemas.domain.query import SourceQuery
+from schemas.http.queries import SourceQuerySchema
+from schemas.http.sources import SourceSchema, source_json
+from tasks import sources
+
+blueprint = Blueprint("Sources", __name__, description="What flows are encodings of.")
+
+
+@blueprint.route("/sources")
+@blueprint.arguments(SourceQuerySchema, location="query")
+@blueprint.response(200, SourceSchema(many=True), headers=PAGING_HEADERS)
+def list_sources(query: SourceQuery) -> Response:
+    """List sources."""
+    page, collections = sources.listing(ports(), query)
+    return json_response(
+        [source_json(source, collections) for source in page.items],
+        headers=paging_headers(page, reverse_order=query.listing.reverse_order),
+    )
+
+
+@blueprint.route("/sources/<id:source_id>")
+@blueprint.response(200, SourceSchema)
+def get_source(source_id: SourceId) -> Response:
+    """Describe one source."""
+    return json_response(source_json(*sources.get(ports(), source_id)))

@@ -1,0 +1,188 @@
+"""The command line: every process of the store, and its clients.
+
+* A command that cannot go on says why in one line and exits with status 1.
+* Commands import what they need when they run: some of it takes seconds.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from infra.settings import Settings, SettingsError, is_loopback
+from infra.telemetry import configure_logging
+from schemas.domain.errors import TamsError
+from workers.client.commands import demo, get, ingest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _plainly(command: Callable[P, T]) -> Callable[P, T]:
+    """Have `command` end with one line where the fault is not in the program."""
+
+    @wraps(command)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except (SettingsError, TamsError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return plain
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tams-server")
+def main() -> None:
+    """A Time-addressable Media Store."""
+
+
+main.add_command(ingest)
+main.add_command(get)
+main.add_command(demo)
+
+
+@main.command()
+@click.option("--only", multiple=True, help="Start only this service (repeatable).")
+def up(only: tuple[str, ...]) -> None:
+    """Run a whole store on this machine, until Ctrl-C."""
+    from workers.up import up as run
+
+    sys.exit(run(only))
+
+
+@main.command()
+@_plainly
+def init() -> None:
+    """Create the bucket and the tables, where they are missing."""
+    configure_logging()
+    from infra.s3 import S3MediaStore
+    from infra.vast.migrate import migrate
+    from infra.vast.session import Database
+
+    settings = Settings.from_env()
+    if S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket():
+        click.echo(f"created bucket {settings.s3.bucket}")
+    for name in migrate(Database(settings.vast), settings.vast, settings.shards):
+        click.echo(f"created table {name}")
+    click.echo("the store is ready")
+
+
+@main.command()
+@_plainly
+def api() -> None:
+    """Serve the HTTP API."""
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    settings = Settings.from_env()
+    _require_loopback(settings.api_host, "TAMS_API_HOST")
+    Granian(
+        "workers.wsgi:application",
+        address=settings.api_host,
+        port=settings.api_port,
+        interface=Interfaces.WSGI,
+        workers=settings.api_workers,
+        blocking_threads=settings.api_threads,
+        respawn_failed_workers=True,
+        log_access=False,
+    ).serve()
+
+
+@main.command()
+@click.option("--queues", "-Q", default="interactive", help="Queues to work on, by commas.")
+@_plainly
+def worker(queues: str) -> None:
+    """Work on what waits in the queues."""
+    configure_logging()
+    from workers.app import app
+
+    app.Worker(queues=queues, loglevel="INFO", hostname="tams@%h", quiet=True).start()
+
+
+@main.command()
+@_plainly
+def beat() -> None:
+    """Call for periodic work."""
+    configure_logging()
+    from workers.app import app
+
+    app.Beat(quiet=True, loglevel="INFO").run()
+
+
+@main.command()
+@_plainly
+def listen() -> None:
+    """Take the notifications of object stores."""
+    configure_logging()
+    from cheroot.wsgi import Server
+
+    from api import create_listener
+    from workers.app import connect
+
+    settings = Settings.from_env()
+    _require_loopback(settings.listener_host, "TAMS_LISTENER_HOST")
+    server = Server(
+        (settings.listener_host, settings.listener_port),
+        create_listener(connect(), settings.listener_token),
+        numthreads=8,
+        server_name="tams-listener",
+    )
+    try:
+        server.start()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+@main.command(name="vast-local")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=0, show_default="a free one")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), default=Path("data/vast"), show_default=True
+)
+@click.option("--bucket", "buckets", multiple=True, default=["tams-db"], show_default=True)
+@click.option("--access-key", envvar="TAMS_VAST_ACCESS_KEY", default="tams")
+@click.option("--secret-key", envvar="TAMS_VAST_SECRET_KEY", default=None)
+def vast_local(
+    host: str,
+    port: int,
+    data_dir: Path,
+    buckets: tuple[str, ...],
+    access_key: str,
+    secret_key: str | None,
+) -> None:
+    """Serve VAST Database's protocol from a local file, until stopped.
+
+    The secret key is better given by TAMS_VAST_SECRET_KEY than on the command line.
+    """
+    configure_logging()
+    from infra.vast_local import DEFAULT_SECRET_KEY, CannotStart, serve
+
+    try:
+        serve(
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            buckets=buckets,
+            access_key=access_key,
+            secret_key=secret_key or DEFAULT_SECRET_KEY,
+            ready=lambda found: click.echo(f"listening on http://{host}:{found}"),
+        )
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _require_loopback(host: str, variable: str) -> None:
+    """Without authentication nobody but this machine may be served."""
+    if not is_loopback(host):
+        raise SettingsError(
+            f"{variable}={host} can be reached from other machines, and there is no "
+            "authentication yet: use a loopback address such as 127.0.0.1"
+        )
+
+
+if __name__ == "__main__":
+    main()

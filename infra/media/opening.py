@@ -56,4 +56,6 @@ def _reason(error: Exception) -> str:
     """The words of libav, or better ones where its own mislead."""
     if isinstance(error, av.ArgumentError):
         return "it is not a container this store reads"
+    if isinstance(error, EOFError):
+        return "it ends before any media"
     return getattr(error, "strerror", None) or str(error)

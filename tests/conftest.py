@@ -1,0 +1,30 @@
+"""One whole store for the test run, and ways to speak with it.
+
+The store is started by the first test that asks for it, exactly as `tams up` starts it, on free
+ports with its data in a temporary directory, and stopped when the run ends.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services.running import Running, running_store
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_store(tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def store_facts(store: Running) -> dict[str, Any]:
+    return store.facts
+
+
+@pytest.fixture(scope="session")
+def api(store: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=store.facts["api"], timeout=60) as client:
+        yield client

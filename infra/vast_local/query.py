@@ -11,7 +11,6 @@
 * A projection only sorts the rows within a page.
 """
 
-import logging
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,12 +33,10 @@ ROW_GROUP = 1 << 16
 DEFAULT_LIMIT = 1 << 17
 """Rows of a page when the client does not say."""
 
-PAGE_BYTES = 64 << 20
+PAGE_BYTES = 32 << 20
 """About how much one response may hold in memory, over all its sub-splits."""
 
-_BATCH_ROWS = 4096
-
-_log = logging.getLogger(__name__)
+_BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +165,7 @@ class Reader:
         for batch in reader:
             batches.append(batch)
             size += batch.nbytes
-            if size > self._budget and len(batches) > 1:
+            if size > self._budget:
                 reader.close()
                 return pa.Table.from_batches(batches), False
         return pa.Table.from_batches(batches, reader.schema), True

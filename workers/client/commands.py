@@ -188,14 +188,17 @@ def _complaints() -> Iterator[None]:
 
 
 def _progress() -> Progress:
+    """Progress bars on a terminal; nothing where nobody watches."""
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 

@@ -27,6 +27,7 @@ from infra.media.codecs import Kind
 from infra.media.cut import CutSegment, cut
 from infra.media.demo import FRAME_RATE, make_recording
 from infra.media.plan import Plan, plan
+from schemas.domain.errors import Invalid
 from schemas.domain.timerange import ETERNITY, NS_PER_S, TimeRange, format_timestamp
 from workers.client.download import Got, get
 from workers.client.flows import target
@@ -222,10 +223,10 @@ def _check_got(
     name = output.stem
     try:
         got = get(store, flow_id, _ASKED, output)
-    except StoreError as error:
+        decoded = _decoded(output)
+    except (StoreError, Invalid, av.FFmpegError) as error:
         checks.same(f"{name} read back", str(error), str(_ASKED))
         return
-    decoded = _decoded(output)
     first = (_ASKED.start_ns - _ORIGIN_NS) * FRAME_RATE // NS_PER_S
     count = _ASKED.duration_ns * FRAME_RATE // NS_PER_S
     video = next(g for g in got if g.kind is Kind.VIDEO)

@@ -69,9 +69,9 @@ clean: ## remove the environment and caches; never the data directory
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; fi
 	export VIRTUAL_ENV="$$PWD/.venv" PIP_DISABLE_PIP_VERSION_CHECK=1
 	install="$(BIN)/python -m uv pip install --quiet"
-	if ! $(BIN)/python -m pip install --quiet uv || ! $$install -r requirements.lock; then
+	if ! $(BIN)/python -m pip install -qq uv || ! $$install -r requirements.lock; then
 		echo "uv could not install the packages; pip takes over, which is slower"
-		install="$(BIN)/python -m pip install --quiet"
+		install="$(BIN)/python -m pip install -qq"
 		$$install -r requirements.lock
 	fi
 	$$install --no-deps --no-build-isolation -e .

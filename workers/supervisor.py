@@ -98,10 +98,14 @@ class Supervisor:
         """Start a child, and start it again whenever it dies."""
         for need in child.needs:
             await self._children[need].ready.wait()
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         await child.start(self._say)
         problem = await child.until_ready()
         if problem:
             raise StartError(f"{child.name} {problem}{child.last_lines()}")
+        state = "done" if child.service.once else "up"
+        self._say(_OWN_NAME, f"{child.name} is {state} after {loop.time() - since:.1f} s")
         child.ready.set()
         if not child.service.once:
             await self._keep_alive(child)
@@ -151,6 +155,7 @@ class _Child:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
     _reader: asyncio.Task[None] | None = None
+    _announced: bool = False
     _lines: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_LINES))
 
     @property
@@ -174,6 +179,7 @@ class _Child:
     async def start(self, say: Say) -> None:
         """Run the program in a session of its own, tied to this process."""
         self._lines.clear()
+        self._announced = self.service.announces is None
         read_end, write_end = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -199,8 +205,8 @@ class _Child:
                 if self.service.once:
                     return "" if await self._current.wait() == 0 else await self.ended()
                 while self.alive:
-                    if await asyncio.to_thread(self.service.healthy) and self.alive:
-                        return ""
+                    if self._announced and await asyncio.to_thread(self.service.healthy):
+                        return "" if self.alive else await self.ended()
                     await asyncio.sleep(_POLL_S)
                 return await self.ended()
         except TimeoutError:
@@ -280,7 +286,9 @@ class _Child:
 
     def _heard(self, line: bytes, say: Say) -> None:
         text = line.decode(errors="replace").rstrip()
-        noise = self.service.noise
+        noise, announces = self.service.noise, self.service.announces
+        if announces and announces.search(text):
+            self._announced = True
         if text and not (noise and noise.match(text)):
             self._lines.append(text)
             say(self.name, text)

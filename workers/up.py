@@ -1,7 +1,7 @@
 """`tams up`: one store on this machine, from nothing to healthy, until Ctrl-C.
 
-* The local services come first, then `tams init`, then our own processes; what is
-  replaced by the real thing is not started.
+* The local services come first, then `tams init` and our own processes; what is replaced
+  by the real thing is not started.
 * When all are healthy, `endpoints.json` in the data directory says where everything is. It
   is there only while the store runs, and always true.
 * Whatever stands in the way of a start is one line on standard error and status 1.
@@ -9,10 +9,11 @@
 
 import asyncio
 import json
+import re
 import shlex
 import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rich.text import Text
 
 from infra.local_services.directory import locked, write_private
 from infra.local_services.plan import Plan, facts, plan
+from infra.local_services.ports import Address
 from infra.local_services.service import Service, StartError, http_answers, running
 from infra.settings import (
     ENDPOINTS_FILE,
@@ -90,38 +92,42 @@ def _complain(error: Exception) -> int:
 
 
 def _services(planned: Plan) -> list[Service]:
-    """Everything a store consists of."""
-    settings = planned.settings
-    local = frozenset(service.name for service in planned.services)
-    api = f"http://{settings.api_host}:{settings.api_port}/health"
-    listener = f"http://{settings.listener_host}:{settings.listener_port}/health"
-    after_init = frozenset({"init"})
+    """Everything a store consists of.
 
-    def tams(name: str, command: str) -> Service:
+    Our processes spend their first seconds importing. They do that while `init` works,
+    because they connect to nothing but the broker before they are asked something.
+    """
+    settings = planned.settings
+    api = Address(settings.api_host, settings.api_port)
+    listener = Address(settings.listener_host, settings.listener_port)
+    environ = {**planned.environ, "PYTHONUNBUFFERED": "1"}
+    local = frozenset(service.name for service in planned.services)
+
+    def tams(
+        name: str,
+        command: str,
+        healthy: Callable[[], bool] = running,
+        announces: str = "",
+        needs: frozenset[str] = frozenset({"valkey"}),
+    ) -> Service:
         return Service(
             name=name,
             argv=(sys.executable, "-P", "-m", "workers.cli", command),
-            env=_child_environment(planned.environ),
-            healthy={
-                "api": lambda: http_answers(api),
-                "listener": lambda: http_answers(listener),
-            }.get(name, running),
-            needs=local if name == "init" else after_init,
+            healthy=healthy,
+            env=environ,
+            needs=needs,
             once=name == "init",
+            announces=re.compile(announces) if announces else None,
         )
 
     return [
         *planned.services,
-        tams("init", "init"),
-        tams("api", "api"),
-        tams("worker", "worker"),
-        tams("beat", "beat"),
-        tams("listener", "listen"),
+        tams("init", "init", needs=local),
+        tams("api", "api", lambda: http_answers(f"{api.url}/health")),
+        tams("worker", "worker", announces=r"\bready\.$"),
+        tams("beat", "beat", announces=r"beat: Starting"),
+        tams("listener", "listen", lambda: http_answers(f"{listener.url}/health")),
     ]
-
-
-def _child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {**environ, "PYTHONUNBUFFERED": "1"}
 
 
 class _Output:
@@ -162,7 +168,7 @@ def _addresses(settings: Settings) -> Table:
     table = Table(title="The store is running", title_justify="left")
     for heading in ("", "address", "credentials"):
         table.add_column(heading, overflow="fold")
-    table.add_row("API", f"http://{settings.api_host}:{settings.api_port}", "none needed")
+    table.add_row("API", Address(settings.api_host, settings.api_port).url, "none needed")
     table.add_row("S3", s3.endpoint, f"{s3.access_key}\n{s3.secret_key}")
     table.add_row("", f"bucket {s3.bucket}, region {s3.region}", "")
     table.add_row("VAST", vast.endpoint, f"{vast.access_key}\n{vast.secret_key}")
@@ -170,7 +176,7 @@ def _addresses(settings: Settings) -> Table:
     table.add_row("Redis", settings.redis_url, "in the address")
     table.add_row(
         "listener",
-        f"http://{settings.listener_host}:{settings.listener_port}",
+        Address(settings.listener_host, settings.listener_port).url,
         f"bearer {settings.listener_token}",
     )
     table.add_row("data", str(settings.data_dir), f"all of this in {ENDPOINTS_FILE}")
@@ -185,5 +191,5 @@ def _next_commands(settings: Settings, *, directory_given: bool) -> Text:
     return Text(
         "Try next, in another shell:\n"
         f"  {where}{tams} demo\n"
-        f"  curl http://{settings.api_host}:{settings.api_port}/service"
+        f"  curl {Address(settings.api_host, settings.api_port).url}/service"
     )

@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ _GRPC = 10_000
 _PARTS = ("master", "volume", "filer", "s3", "admin")
 _SOCKETS = Path("/tmp")  # noqa: S108 - where weed puts its sockets, whatever it is told
 
+# weed 4.48 tries each notification once, whatever this says: one that comes while the
+# listener is away is only in its log, which is why the bucket is listed from time to time.
 _NOTIFICATIONS = """\
 [notification.webhook]
 enabled = true
@@ -101,7 +104,7 @@ def seaweedfs(
         argv=(binary, "-logtostderr=true", "-v=-1", "mini", "-options=mini.options"),
         env={**without_ours(ports.environ), "HOME": str(home)},
         cwd=home,
-        healthy=lambda: _prepared(settings),
+        healthy=partial(_prepared, client(settings), settings.bucket),
         stop_timeout_s=6.0,
         noise=_NOISE,
         leftovers=tuple(
@@ -128,21 +131,25 @@ def client(settings: S3Settings) -> "S3Client":
     )
 
 
-def _prepared(settings: S3Settings) -> bool:
-    """Whether the bucket can be used with the keys, from a browser too."""
-    s3 = client(settings)
+def _prepared(s3: "S3Client", bucket: str) -> bool:
+    """Whether `bucket` can be used with the keys, from a browser too; made so if need be."""
     try:
-        known = [each["Name"] for each in s3.list_buckets()["Buckets"]]
-        if settings.bucket not in known:
-            s3.create_bucket(Bucket=settings.bucket)
-            s3.put_bucket_cors(
-                Bucket=settings.bucket, CORSConfiguration={"CORSRules": [_CORS_RULE]}
-            )
-        s3.get_bucket_cors(Bucket=settings.bucket)
+        if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+            s3.create_bucket(Bucket=bucket)
+        if not _has_cors(s3, bucket):
+            s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [_CORS_RULE]})
     except (BotoCoreError, ClientError):
         return False
-    finally:
-        s3.close()
+    return True
+
+
+def _has_cors(s3: "S3Client", bucket: str) -> bool:
+    try:
+        s3.get_bucket_cors(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchCORSConfiguration":
+            return False
+        raise
     return True
 
 

@@ -23,6 +23,7 @@ class StartError(Exception):
 class Service:
     """One process, or with `once` one command that ends by itself.
 
+    It works when `healthy` says so, and if it `announces` itself, has printed such a line.
     `needs` names the services that must be healthy before this one is started, and that
     are stopped only after it. `leftovers` are files it does not clear away itself; lines
     that match `noise` at their start are not printed.
@@ -35,7 +36,8 @@ class Service:
     cwd: Path | None = None
     needs: frozenset[str] = frozenset()
     once: bool = False
-    start_timeout_s: float = 60.0
+    announces: re.Pattern[str] | None = None
+    start_timeout_s: float = 120.0
     stop_timeout_s: float = 10.0
     leftovers: tuple[Path, ...] = ()
     noise: re.Pattern[str] | None = None
@@ -51,7 +53,7 @@ def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def running() -> bool:
-    """The health of a service that offers nothing to ask: it has not died."""
+    """The health of a service that offers nothing to ask: that it has not died is enough."""
     return True
 
 

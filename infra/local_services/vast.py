@@ -13,13 +13,6 @@ from infra.local_services.ports import Address
 from infra.local_services.service import Service, http_answers
 from infra.settings import VastSettings
 
-_PROGRAM = """\
-import os, sys
-from infra.vast_local.__main__ import main
-sys.argv += ["--secret-key", os.environ["TAMS_VAST_SECRET_KEY"]]
-sys.exit(main())
-"""
-
 
 def vast(
     directory: Path, address: Address, settings: VastSettings, environ: Mapping[str, str]
@@ -36,7 +29,7 @@ def vast(
     arguments = (word for option in options.items() for word in option)
     return Service(
         name="vast",
-        argv=(sys.executable, "-P", "-c", _PROGRAM, *arguments),
+        argv=(sys.executable, "-P", "-m", "workers.cli", "vast-local", *arguments),
         env=environ,
         healthy=lambda: says_its_version(settings),
     )

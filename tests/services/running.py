@@ -24,7 +24,7 @@ from infra.settings import ENDPOINTS_FILE, Settings, process_environment
 
 LOCAL_SERVICES = ("valkey", "seaweedfs", "vast")
 
-_START_S = 120.0
+_START_S = 180.0
 _STOP_S = 60.0
 _POLL_S = 0.05
 

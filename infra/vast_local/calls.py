@@ -6,7 +6,6 @@
   the table; otherwise everything after the bucket is a schema path.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from urllib.parse import unquote, unquote_plus
 import pyarrow as pa
 
 from infra.vast_local.errors import Invalid
-from infra.vast_local.flatbuf import Table, root
+from infra.vast_local.flatbuf import reading, root
 from infra.vast_local.listener import Request
 
 MAX_KEYS = 1000
@@ -70,20 +69,17 @@ class Call:
         except (pa.ArrowInvalid, OSError) as error:
             raise Invalid(f"the body is not an Arrow schema: {error}") from error
 
-    @cached_property
-    def message(self) -> Table:
-        """The body as a flatbuffers table."""
-        try:
-            return root(self.body)
-        except struct.error as error:
-            raise Invalid("the body is not a flatbuffers table") from error
-
     def text(self, slot: int) -> str:
         """Return a string of the body's flatbuffers table, empty when absent."""
-        try:
-            return self.message.text(slot)
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
-            raise Invalid("the body is not a flatbuffers table") from error
+        with reading("the body"):
+            return root(self.body).text(slot)
+
+    @cached_property
+    def columns(self) -> list[tuple[str, bool]]:
+        """The columns of a projection to create, and whether each is sorted."""
+        with reading("the body"):
+            listed = root(self.body).tables(0)
+            return [(column.text(0), bool(column.byte(1))) for column in listed]
 
 
 def parse(request: Request) -> Call:

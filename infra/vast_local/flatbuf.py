@@ -1,15 +1,20 @@
 """Flatbuffers without generated classes: tables are read and written by slot number.
 
-* Reading is lazy and copies only what is asked for; a malformed buffer raises
-  ``struct.error`` or ``IndexError``, which the caller of the decoder turns into a 400.
+* Reading is lazy and copies only what is asked for; ``reading`` around it turns what a
+  malformed buffer provokes into a 400.
 * Writing takes a table as a list of ``(slot, value)`` and builds it depth first.
 * Slot numbers count from 0 in the order of the schema, unions take two (type, value).
 """
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import Struct
 
 import flatbuffers
+
+from infra.vast_local.errors import Invalid
 
 _U8, _U16, _U32, _I32 = Struct("<B"), Struct("<H"), Struct("<I"), Struct("<i")
 
@@ -79,6 +84,15 @@ class Table:
             return 0
         offset: int = _U16.unpack_from(self._buffer, self._vtable + entry)[0]
         return offset and self._position + offset
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Refuse with 400 what turns out to be malformed while it is read."""
+    try:
+        yield
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise Invalid(f"{what} cannot be decoded: {error}") from error
 
 
 def root(buffer: bytes) -> Table:

@@ -2,8 +2,9 @@
 
 * The wire names columns by position: depth-first, pre-order, a struct, list, map and the
   map's entries each taking a number before their children.
-* A node knows the SQL that reads it, when it has one: a column, or a field of a struct.
-  Inside lists and maps there is none.
+* A node knows the SQL that reads it and the type that gives, when a filter can use it: a
+  column or a field of a struct. The element of a fixed-size list stands for its whole
+  list. Inside other lists and maps there is none.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Node:
     type: pa.DataType
     is_leaf: bool
     sql: str | None
+    compared: pa.DataType
 
 
 def number(table: Table, names: list[str]) -> list[Node]:
@@ -31,7 +33,8 @@ def number(table: Table, names: list[str]) -> list[Node]:
     nodes: list[Node] = []
     for name in names:
         if name == ROW_ID_FIELD:
-            nodes.append(Node(ROW_ID, (), row_id_type(table), is_leaf=True, sql=ROW_ID))
+            type_ = row_id_type(table)
+            nodes.append(Node(ROW_ID, (), type_, True, ROW_ID, type_))
         else:
             column = table.column(name)
             _descend(nodes, column.physical, (), column.field.type, column.physical)
@@ -39,13 +42,23 @@ def number(table: Table, names: list[str]) -> list[Node]:
 
 
 def _descend(
-    nodes: list[Node], column: str, path: tuple[int, ...], type_: pa.DataType, sql: str | None
+    nodes: list[Node],
+    column: str,
+    path: tuple[int, ...],
+    type_: pa.DataType,
+    sql: str | None,
+    whole: pa.DataType | None = None,
 ) -> None:
     children = _children(type_)
-    nodes.append(Node(column, path, type_, is_leaf=not children, sql=sql))
+    nodes.append(Node(column, path, type_, not children, sql, whole or type_))
     for i, child in enumerate(children):
-        below = f"struct_extract({sql}, 'f{i}')" if sql and pa.types.is_struct(type_) else None
-        _descend(nodes, column, (*path, i), child, below)
+        below = (*path, i)
+        if sql and pa.types.is_struct(type_):
+            _descend(nodes, column, below, child, f"struct_extract({sql}, 'f{i}')")
+        elif sql and pa.types.is_fixed_size_list(type_):
+            _descend(nodes, column, below, child, sql, whole=type_)
+        else:
+            _descend(nodes, column, below, child, None)
 
 
 def _children(type_: pa.DataType) -> list[pa.DataType]:

@@ -32,8 +32,6 @@ _COMPARISONS = {
 
 _LITERAL, _FIELD, _CALL = 1, 2, 3
 
-_BOOL, _DECIMAL, _STRING, _BINARY = 1, 15, 22, 23
-
 _INTEGERS = {
     2: Struct("<b"),
     3: Struct("<h"),
@@ -48,9 +46,12 @@ _INTEGERS = {
     12: Struct("<q"),
 }
 
+_FITS = {bool: pa.types.is_boolean, int: pa.types.is_integer, float: pa.types.is_floating}
+
 _FLOATS = {16: Struct("<e"), 17: Struct("<f"), 18: Struct("<d")}
 
-Literal = bool | int | float | bytes | Decimal
+Literal = bool | int | float | bytes | Decimal | tuple["Literal", ...]
+Value = bool | int | float | str | bytes | list["Value"]
 
 
 @dataclass(slots=True)
@@ -102,7 +103,8 @@ def _is_in(condition: Condition, terms: list[_Term]) -> str:
     node = terms[0].node
     if any(term.node is not node for term in terms):
         raise Invalid("an or is on one column")
-    condition.parameters.append([_value(term) for term in terms])
+    type_ = storage(node.compared)
+    condition.parameters.append([_value(term.literal, type_) for term in terms])
     return f"{_column(condition, node)} IN (SELECT unnest(?::{_sql_type(node)}[]))"
 
 
@@ -155,7 +157,7 @@ def _column(condition: Condition, node: Node) -> str:
 
 
 def _literal(condition: Condition, term: _Term) -> str:
-    value = _value(term)
+    value = _value(term.literal, storage(term.node.compared))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -164,15 +166,11 @@ def _literal(condition: Condition, term: _Term) -> str:
     return f"?::{_sql_type(term.node)}"
 
 
-def _value(term: _Term) -> bool | int | float | str | bytes:
-    """Return the literal as a parameter of its column's storage type, or refuse it."""
-    types, type_ = pa.types, storage(term.node.type)
-    match term.literal:
-        case bool(value) if types.is_boolean(type_):
-            return value
-        case int(value) if types.is_integer(type_):
-            return value
-        case float(value) if types.is_floating(type_):
+def _value(literal: Literal | None, type_: pa.DataType) -> Value:
+    """Return a literal as a parameter of a storage type, or refuse it."""
+    types = pa.types
+    match literal:
+        case bool() | int() | float() as value if _FITS[type(value)](type_):
             return value
         case Decimal() as value if types.is_decimal(type_):
             return str(value.scaleb(-type_.scale))
@@ -180,7 +178,9 @@ def _value(term: _Term) -> bool | int | float | str | bytes:
             return _text(value)
         case bytes(value) if types.is_binary(type_):
             return value
-    raise Invalid(f"a column of {term.node.type} cannot be compared with {term.literal!r}")
+        case tuple(values) if types.is_fixed_size_list(type_) and len(values) == type_.list_size:
+            return [_value(value, type_.value_type) for value in values]
+    raise Invalid(f"a column stored as {type_} cannot be compared with {literal!r}")
 
 
 def _text(value: bytes) -> str:
@@ -191,7 +191,7 @@ def _text(value: bytes) -> str:
 
 
 def _sql_type(node: Node) -> str:
-    return sql(storage(node.type))
+    return sql(storage(node.compared))
 
 
 def _terms(expression: Table, nodes: Sequence[Node]) -> list[_Term]:
@@ -219,16 +219,22 @@ def _position(expression: Table) -> int:
 def _read_literal(expression: Table) -> Literal:
     if expression.byte(0) != _LITERAL:
         raise Invalid("a call's second argument is a literal")
-    literal = expression.table(1)
+    return _literal_value(expression.table(1))
+
+
+def _literal_value(literal: Table) -> Literal:
     kind, value = literal.byte(0), literal.table(1)
-    if kind in _INTEGERS:
-        return value.scalar(0, _INTEGERS[kind])
-    if kind in _FLOATS:
-        return float(value.scalar(0, _FLOATS[kind]))
-    if kind == _BOOL:
-        return bool(value.byte(0))
-    if kind in {_STRING, _BINARY}:
-        return value.blob(0)
-    if kind == _DECIMAL:
-        return Decimal(int.from_bytes(value.blob(0), "little", signed=True))
+    match kind:
+        case _ if kind in _INTEGERS:
+            return value.scalar(0, _INTEGERS[kind])
+        case _ if kind in _FLOATS:
+            return float(value.scalar(0, _FLOATS[kind]))
+        case 1:
+            return bool(value.byte(0))
+        case 15:
+            return Decimal(int.from_bytes(value.blob(0), "little", signed=True))
+        case 19:
+            return tuple(_literal_value(element) for element in value.tables(0))
+        case 22 | 23:
+            return value.blob(0)
     raise Invalid(f"a filter cannot hold a literal of kind {kind}")

@@ -11,7 +11,6 @@
 * A projection only sorts the rows within a page.
 """
 
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,7 +22,7 @@ from infra.vast_local import protocol, types
 from infra.vast_local.catalog import Projection, Table
 from infra.vast_local.definitions import ROW_ID
 from infra.vast_local.errors import Invalid
-from infra.vast_local.flatbuf import root
+from infra.vast_local.flatbuf import reading, root
 from infra.vast_local.nodes import Node, number
 from infra.vast_local.predicates import Condition, compile_filter
 
@@ -79,14 +78,12 @@ class Page:
 
 def decode(table: Table, body: bytes) -> Query:
     """Return the query of a request body or refuse it with 400."""
-    try:
+    with reading("the query"):
         source = root(body).table(1)
         names = [field.text(0) for field in source.table(3).tables(1)]
         nodes = number(table, names)
         condition = compile_filter(source.table(2), nodes)
         leaves = tuple(nodes[field.uint(0)] for field in source.tables(4))
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
-        raise Invalid(f"the query cannot be decoded: {error}") from error
     if not all(leaf.is_leaf for leaf in leaves):
         raise Invalid("a projection names leaf columns")
     return Query(table, leaves, condition)

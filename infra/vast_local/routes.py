@@ -220,9 +220,8 @@ class Routes:
 
     def create_projection(self, call: Call) -> Response:
         """Create a projection."""
-        columns = [(column.text(0), column.byte(1)) for column in call.message.tables(0)]
-        ordered = [name for name, is_sorted in columns if is_sorted]
-        others = [name for name, is_sorted in columns if not is_sorted]
+        ordered = [name for name, is_sorted in call.columns if is_sorted]
+        others = [name for name, is_sorted in call.columns if not is_sorted]
         with self._table(call) as (tx, table):
             self._definitions.create_projection(tx, table, _name(call), ordered, others)
         return Response()

@@ -118,7 +118,7 @@ def _columns(table: Table, schema: pa.Schema) -> list[Column]:
         if field.name == ROW_ID_FIELD:
             continue
         column = table.column(field.name)
-        if field.type != column.field.type:
+        if field.type != column.field.type or _loses_nulls(field, column.field):
             raise Invalid(
                 f"column {field.name} holds {column.field.type}, not {field.type}",
                 "TabularMismatchColumnType",
@@ -127,6 +127,12 @@ def _columns(table: Table, schema: pa.Schema) -> list[Column]:
     if len({column.id for column in columns}) != len(columns):
         raise Invalid("a column is named twice")
     return columns
+
+
+def _loses_nulls(given: pa.Field, wanted: pa.Field) -> bool:
+    """Tell whether a vector column is declared without the nulls it has, which VAST refuses."""
+    is_vector: bool = pa.types.is_fixed_size_list(wanted.type)
+    return is_vector and given.nullable is not wanted.nullable
 
 
 def _row_ids(batch: pa.RecordBatch) -> pa.Array:

@@ -115,30 +115,40 @@ class Transactions:
             self._roll_back(transaction)
 
     def expire(self) -> None:
-        """Roll back the transactions nobody used for too long."""
+        """Roll back the transactions nobody used for too long; one at work is in use."""
         deadline = time.monotonic() - self._idle_s
-        with self._lock:
-            stale = [t for t in self._open.values() if t.used < deadline]
-        for transaction in stale:
-            with transaction.lock:
-                if transaction.used < deadline and not transaction.ended:
-                    _log.warning("transaction %d was idle and is rolled back", transaction.id)
-                    self._forget(transaction)
-                    self._roll_back(transaction)
+        for transaction in self._listed():
+            if transaction.used < deadline and transaction.lock.acquire(blocking=False):
+                try:
+                    if transaction.used < deadline and not transaction.ended:
+                        _log.warning("transaction %d was idle, rolling back", transaction.id)
+                        self._forget(transaction)
+                        self._roll_back(transaction)
+                finally:
+                    transaction.lock.release()
 
     def close(self) -> None:
         """Roll back everything still open."""
+        for transaction in self._listed():
+            with transaction.lock:
+                if not transaction.ended:
+                    self._forget(transaction)
+                    self._roll_back(transaction)
+
+    def _listed(self) -> list[Transaction]:
         with self._lock:
-            left = list(self._open)
-        for id_ in left:
-            self.roll_back(id_)
+            return list(self._open.values())
 
     def _begin(self) -> Transaction:
         cursor = self._storage.borrow()
         holder = self.claims.enter()
-        with self._snapshot:
-            cursor.begin()
-            known = self._catalog
+        try:
+            with self._snapshot:
+                cursor.begin()
+                known = self._catalog
+        except duckdb.Error:
+            self.claims.leave(holder, committed=False)
+            raise
         with self._lock:
             self._last_id += 1
             id_ = self._last_id

@@ -34,6 +34,9 @@ from infra.settings import (
 )
 from workers.supervisor import Supervisor, guarded
 
+SERVICES = ("valkey", "seaweedfs", "vast", "init", "api", "worker", "beat", "listener")
+"""What a store consists of, by the names of its processes."""
+
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
 _NAME_WIDTH = 9
 
@@ -46,10 +49,17 @@ def up(only: Collection[str] = ()) -> int:
     environ = process_environment()
     directory = data_dir(environ)
     try:
+        _require_known(only)
         with locked(directory), _no_endpoints(directory / ENDPOINTS_FILE) as endpoints:
             return guarded(lambda: _run(endpoints, environ, only))
     except StartError as error:
         return _complain(error)
+
+
+def _require_known(only: Collection[str]) -> None:
+    unknown = [name for name in only if name not in SERVICES]
+    if unknown:
+        raise StartError(f"no service is called {unknown[0]}; there are {', '.join(SERVICES)}")
 
 
 @contextmanager
@@ -73,13 +83,14 @@ def _run(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> 
 
 
 async def _supervise(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> None:
-    planned = plan(endpoints.parent, environ)
+    elsewhere = set(SERVICES).difference(only or SERVICES)
+    planned = plan(endpoints.parent, environ, elsewhere)
     output = _Output(Console(highlight=False))
 
     def changed(processes: Mapping[str, int]) -> None:
         write_private(endpoints, json.dumps(facts(planned.settings, processes), indent=2) + "\n")
 
-    services = [each for each in _services(planned) if not only or each.name in only]
+    services = [each for each in _services(planned) if each.name not in elsewhere]
     supervisor = Supervisor(services, output.line, changed)
     await supervisor.run(
         lambda: output.welcome(planned.settings, directory_given="TAMS_DATA_DIR" in environ)

@@ -6,7 +6,7 @@
   process of the store cannot tell a local service from the real thing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,16 @@ class Plan:
     services: tuple[Service, ...]
 
 
-def plan(directory: Path, environ: Mapping[str, str]) -> Plan:
+def plan(directory: Path, environ: Mapping[str, str], elsewhere: Collection[str] = ()) -> Plan:
     """Plan the store in `directory`, which the caller has locked.
+
+    What runs `elsewhere` is expected at its configured address and not among the services.
 
     Raises:
         StartError: when a service cannot be started as configured.
         SettingsError: when the environment is malformed.
     """
-    return _Planner(directory, environ).plan()
+    return _Planner(directory, environ, elsewhere).plan()
 
 
 def facts(settings: Settings, processes: Mapping[str, int]) -> dict[str, Any]:
@@ -79,11 +81,14 @@ def _listener(settings: Settings) -> Address:
 class _Planner:
     """Collects the environment of the store step by step."""
 
-    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, environ: Mapping[str, str], elsewhere: Collection[str]
+    ) -> None:
         self._directory = directory
         self._given = environ
+        self._elsewhere = elsewhere
         self._memory = Memory.of(directory)
-        self._ports = PortChooser(environ, self._memory.ports)
+        self._ports = PortChooser(environ, self._memory.ports, elsewhere)
         self._environ = {**environ, "TAMS_DATA_DIR": str(directory)}
 
     def plan(self) -> Plan:
@@ -95,12 +100,12 @@ class _Planner:
         vast_db = self._local("vast", "VAST")
         settings = Settings.from_env(self._environ)
         services: list[Service] = []
-        if redis:
+        if redis and "valkey" not in self._elsewhere:
             password = self._credential("TAMS_REDIS_PASSWORD")
             services.append(valkey(self._directory, redis, password, self._given))
-        if s3:
+        if s3 and "seaweedfs" not in self._elsewhere:
             services.append(self._seaweedfs(s3, listener, settings))
-        if vast_db:
+        if vast_db and "vast" not in self._elsewhere:
             services.append(vast(self._directory, vast_db, settings.vast, self._environ))
         self._memory.save()
         return Plan(settings, self._environ, tuple(services))

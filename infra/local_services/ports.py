@@ -8,7 +8,7 @@
 
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from infra.local_services.service import StartError
@@ -39,10 +39,14 @@ class Address:
 
 @dataclass(slots=True)
 class PortChooser:
-    """Chooses ports for one start of the store; `remembered` is read and brought up to date."""
+    """Chooses ports for one start of the store; `remembered` is read and brought up to date.
+
+    Services that run `elsewhere` may well have taken the ports configured for them.
+    """
 
     environ: Mapping[str, str]
     remembered: dict[str, int]
+    elsewhere: Collection[str] = ()
     _taken: set[int] = field(default_factory=set)
 
     def address(self, service: str, variable: str, usual: int | None = None) -> Address:
@@ -80,7 +84,8 @@ class PortChooser:
         if not text.isdecimal() or int(text) > _MAX_PORT:
             raise StartError(f"{variable}={text}: {service} needs a port from 0 to {_MAX_PORT}")
         port = int(text)
-        if port and (port in self._taken or not is_free(host, port)):
+        free = service in self.elsewhere or is_free(host, port)
+        if port and (port in self._taken or not free):
             raise StartError(
                 f"port {port} on {host} is taken: {service} cannot listen there "
                 f"({variable} says so)"

@@ -49,9 +49,9 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def refusal(directory: Path, before: str = "", **variables: str) -> str:
+def refusal(directory: Path, before: str = "", only=QUICK, **variables: str) -> str:
     """What `tams up` says on standard error before it ends with status 1."""
-    program = f"import sys\n{before}\nfrom workers.up import up; sys.exit(up({QUICK!r}))"
+    program = f"import sys\n{before}\nfrom workers.up import up; sys.exit(up({only!r}))"
     environ = store.clean_environment() | variables | {"TAMS_DATA_DIR": str(directory)}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -95,6 +95,17 @@ def test_a_taken_port_is_one_line_naming_port_service_and_variable(tmp_path, tak
         f"tams up: port {taken} on 127.0.0.1 is taken: "
         "valkey cannot listen there (TAMS_REDIS_PORT says so)\n"
     )
+
+
+def test_a_port_taken_by_a_service_that_runs_elsewhere_is_no_obstacle(tmp_path, taken):
+    with running_services(tmp_path, only=("valkey",), TAMS_LISTENER_PORT=str(taken)) as running:
+        assert running.facts["listener"]["endpoint"].endswith(f":{taken}")
+
+
+def test_an_unknown_service_is_one_line_naming_those_there_are(tmp_path):
+    said = refusal(tmp_path, only=("redis",))
+
+    assert said.startswith("tams up: no service is called redis; there are valkey, ")
 
 
 def test_malformed_settings_are_one_line(tmp_path):

@@ -9,7 +9,7 @@ from infra.broker.connection import Broker
 from schemas.domain.errors import Unavailable
 
 _INGEST: Final = "ingest"
-_RING_MS: Final = 30_000
+_RING_MS: Final = 10_000
 
 
 class CeleryQueue:

@@ -5,7 +5,10 @@ import sys
 
 # The SDK logs every failed request and every rollback with a traceback; what matters of them
 # is raised as our own errors.
-_TALKATIVE = ("vastdb", "httpx", "botocore", "urllib3")
+_RAISED = ("vastdb", "httpx", "botocore", "urllib3")
+
+# Celery tells of every task received and done, and of every tick.
+_TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.worker.request")
 
 
 def configure_logging(level: int = logging.INFO) -> None:
@@ -16,5 +19,7 @@ def configure_logging(level: int = logging.INFO) -> None:
         stream=sys.stderr,
         force=True,
     )
-    for name in _TALKATIVE:
+    for name in _RAISED:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

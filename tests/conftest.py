@@ -4,6 +4,7 @@ The store is started by the first test that asks for it, exactly as `tams up` st
 ports with its data in a temporary directory, and stopped when the run ends.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +13,20 @@ import pytest
 
 from tests.services.running import Running, running_store
 
+# Files below `live/` say their flow, start and duration in milliseconds.
+KEY_TEMPLATE = {
+    "bucket": "tams-media",
+    "prefix": "live/",
+    "pattern": r"(?P<flow>[^/]+)/(?P<start>\d+)_(?P<duration>\d+)\.ts",
+    "unit": "ms",
+}
+
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_store(tmp_path_factory.mktemp("store")) as running:
+    templates = json.dumps([KEY_TEMPLATE])
+    directory = tmp_path_factory.mktemp("store")
+    with running_store(directory, TAMS_INGEST_TEMPLATES=templates) as running:
         yield running
 
 

@@ -15,4 +15,6 @@ def json_response(
 
 def empty_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """A response without a body."""
-    return Response(status=status, headers=headers)
+    response = Response(status=status, headers=headers)
+    del response.headers["Content-Type"]
+    return response

@@ -155,7 +155,6 @@ class _Child:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
     _reader: asyncio.Task[None] | None = None
-    _announced: bool = False
     _lines: deque[str] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_LINES))
 
     @property
@@ -179,7 +178,6 @@ class _Child:
     async def start(self, say: Say) -> None:
         """Run the program in a session of its own, tied to this process."""
         self._lines.clear()
-        self._announced = self.service.announces is None
         read_end, write_end = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -205,7 +203,7 @@ class _Child:
                 if self.service.once:
                     return "" if await self._current.wait() == 0 else await self.ended()
                 while self.alive:
-                    if self._announced and await asyncio.to_thread(self.service.healthy):
+                    if await asyncio.to_thread(self.service.healthy):
                         return "" if self.alive else await self.ended()
                     await asyncio.sleep(_POLL_S)
                 return await self.ended()
@@ -286,9 +284,7 @@ class _Child:
 
     def _heard(self, line: bytes, say: Say) -> None:
         text = line.decode(errors="replace").rstrip()
-        noise, announces = self.service.noise, self.service.announces
-        if announces and announces.search(text):
-            self._announced = True
+        noise = self.service.noise
         if text and not (noise and noise.match(text)):
             self._lines.append(text)
             say(self.name, text)

@@ -9,7 +9,6 @@
 
 import asyncio
 import json
-import re
 import shlex
 import signal
 import sys
@@ -24,7 +23,13 @@ from rich.text import Text
 from infra.local_services.directory import locked, write_private
 from infra.local_services.plan import Plan, facts, plan
 from infra.local_services.ports import Address
-from infra.local_services.service import Service, StartError, http_answers, running
+from infra.local_services.service import (
+    HEALTH_TIMEOUT_S,
+    Service,
+    StartError,
+    http_answers,
+    running,
+)
 from infra.settings import (
     ENDPOINTS_FILE,
     Settings,
@@ -118,7 +123,6 @@ def _services(planned: Plan) -> list[Service]:
         name: str,
         command: str,
         healthy: Callable[[], bool] = running,
-        announces: str = "",
         needs: frozenset[str] = frozenset({"valkey"}),
     ) -> Service:
         return Service(
@@ -128,17 +132,30 @@ def _services(planned: Plan) -> list[Service]:
             env=environ,
             needs=needs,
             once=name == "init",
-            announces=re.compile(announces) if announces else None,
         )
 
     return [
         *planned.services,
         tams("init", "init", needs=local),
         tams("api", "api", lambda: http_answers(f"{api.url}/health")),
-        tams("worker", "worker", announces=r"\bready\.$"),
-        tams("beat", "beat", announces=r"beat: Starting"),
+        tams("worker", "worker", lambda: _a_worker_listens(settings.redis_url)),
+        tams("beat", "beat"),
         tams("listener", "listen", lambda: http_answers(f"{listener.url}/health")),
     ]
+
+
+def _a_worker_listens(redis_url: str) -> bool:
+    """Whether a worker waits for Celery's commands, which it does once it takes tasks.
+
+    Its pattern subscription ends with its connection, so a dead worker's is not counted.
+    """
+    from redis import Redis, RedisError  # noqa: PLC0415 - takes as long as all else here
+
+    with Redis.from_url(redis_url, socket_timeout=HEALTH_TIMEOUT_S) as broker:
+        try:
+            return bool(broker.pubsub_numpat() > 0)
+        except RedisError:
+            return False
 
 
 class _Output:

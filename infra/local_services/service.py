@@ -23,7 +23,6 @@ class StartError(Exception):
 class Service:
     """One process, or with `once` one command that ends by itself.
 
-    It works when `healthy` says so, and if it `announces` itself, has printed such a line.
     `needs` names the services that must be healthy before this one is started, and that
     are stopped only after it. `leftovers` are files it does not clear away itself; lines
     that match `noise` at their start are not printed.
@@ -36,7 +35,6 @@ class Service:
     cwd: Path | None = None
     needs: frozenset[str] = frozenset()
     once: bool = False
-    announces: re.Pattern[str] | None = None
     start_timeout_s: float = 120.0
     stop_timeout_s: float = 10.0
     leftovers: tuple[Path, ...] = ()

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -260,15 +259,6 @@ def test_what_a_service_leaves_behind_is_removed(tmp_path):
     )
 
     assert not left.exists()
-
-
-def test_a_service_that_announces_itself_is_not_ready_before_it_has():
-    code = f"import time; time.sleep(0.5); print('now ready.', flush=True); {SLEEP}"
-
-    run = Run(program("herald", code, announces=re.compile(r"ready\.$")))
-
-    assert run.said[0] == "herald: now ready."
-    assert run.said[1].startswith("up: herald is up after")
 
 
 def test_a_line_without_end_is_printed_in_pieces():

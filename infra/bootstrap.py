@@ -61,7 +61,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),
         media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
-        inbox=RedisInbox(broker, high_water=settings.inbox_high_water),
+        inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
         queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),

@@ -87,7 +87,7 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     if problems:
         ports.metadata.transact(lambda _: (Changes(add=tuple(problems)), None))
     for flow_id, found in offers.items():
-        segments.enqueue(ports, flow_id, found)
+        segments.enqueue(ports, flow_id, found, followed=False)
 
 
 def _allocated(ports: Ports, taken: Sequence[Noticed]) -> set[str]:

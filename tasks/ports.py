@@ -114,13 +114,17 @@ class MediaStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Offers of one request, as they wait in the inbox of a shard; `last` ends the request."""
+    """Offers of one request, as they wait in the inbox of a shard.
+
+    `last` ends the request; `followed` says that somebody has the address of its job.
+    """
 
     id: str
     job_id: JobId
     flow_id: FlowId
     offers: Sequence[Offer]
     last: bool
+    followed: bool
 
 
 @dataclass(frozen=True, slots=True)

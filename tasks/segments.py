@@ -30,8 +30,10 @@ Objects = Mapping[ObjectId, MediaObject]
 log = logging.getLogger(__name__)
 
 
-def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
+def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: bool) -> Job:
     """Accept `offers` for registration in a flow that takes segments.
+
+    `followed` says that the caller will hand out the address of the job.
 
     Raises:
         FlowNotFound, ReadOnly, Invalid: when the flow does not exist, is read-only, or has no
@@ -44,10 +46,10 @@ def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
         raise FlowNotFound(f"flow {flow_id} does not exist")
     flow.require_writable()
     flow.require_container()
-    return enqueue(ports, flow_id, offers)
+    return enqueue(ports, flow_id, offers, followed=followed)
 
 
-def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
+def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: bool) -> Job:
     """Accept `offers` without looking at the flow; whether it takes them is decided later.
 
     Raises:
@@ -62,6 +64,7 @@ def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer]) -> Job:
         updated=now,
         total=len(offers),
         flow_id=flow_id,
+        followed=followed,
     )
     shard = shard_of(flow_id, ports.limits.shards)
     ports.inbox.append(shard, job, flow_id, offers)

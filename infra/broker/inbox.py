@@ -49,8 +49,9 @@ class _ShardLease:
 class RedisInbox:
     """The `Inbox`: a stream per shard."""
 
-    def __init__(self, broker: Broker, *, high_water: int) -> None:
+    def __init__(self, broker: Broker, *, shards: int, high_water: int) -> None:
         self._broker = broker
+        self._shards = range(shards)
         self._high_water = high_water
 
     def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
@@ -74,6 +75,7 @@ class RedisInbox:
                             "flow": flow_id,
                             "offers": encode_offers(part),
                             "last": int(last),
+                            "followed": int(job.followed),
                         },
                     )
                 pipe.execute()
@@ -94,7 +96,7 @@ class RedisInbox:
         entries: list[Entry] = []
         found = 0
         with self._broker.translated() as client:
-            while batch := _range(client, shard, after):
+            while batch := _range(client, shard, after, min(rows, _ENTRIES_PER_READ)):
                 for entry in batch:
                     entries.append(entry)
                     found += len(entry.offers)
@@ -132,10 +134,7 @@ class RedisInbox:
             return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             for outcome in decided:
-                entry = outcome.entry
-                settle_part(
-                    pipe, entry.job_id, len(entry.offers), outcome.failures, now, last=entry.last
-                )
+                settle_part(pipe, outcome, now)
             pipe.xtrim(_stream(shard), minid=_following(decided[-1].entry.id), approximate=False)
             pipe.execute()
 
@@ -161,21 +160,20 @@ class RedisInbox:
 
     def waiting(self) -> list[int]:
         """The shards that have entries."""
-        with self._broker.translated() as client:
-            return [
-                int(cast("bytes", stream).rsplit(b":", 1)[1])
-                for stream in client.scan_iter(_stream("*"))
-                if client.xlen(stream)
-            ]
+        with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
+            for shard in self._shards:
+                pipe.xlen(_stream(shard))
+            lengths = pipe.execute()
+        return [shard for shard, length in zip(self._shards, lengths, strict=True) if length]
 
 
-def _range(client: redis.Redis, shard: int, after: str) -> list[Entry]:
-    """Some entries after position `after`."""
-    found = client.xrange(_stream(shard), min=f"({after}", count=_ENTRIES_PER_READ)
+def _range(client: redis.Redis, shard: int, after: str, count: int) -> list[Entry]:
+    """The next `count` entries after position `after`."""
+    found = client.xrange(_stream(shard), min=f"({after}", count=count)
     return [_entry(entry_id, fields) for entry_id, fields in cast("list[Any]", found)]
 
 
-def _stream(shard: int | str) -> str:
+def _stream(shard: int) -> str:
     return f"tams:inbox:{shard}"
 
 
@@ -205,4 +203,5 @@ def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
         flow_id,
         decode_offers(flow_id, fields[b"offers"]),
         last=fields[b"last"] == b"1",
+        followed=fields[b"followed"] == b"1",
     )

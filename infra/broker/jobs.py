@@ -1,7 +1,8 @@
 """The `JobStore`: a hash per job, its failures in a list, and a reply to wait for.
 
 * A job is created and settled within the pipeline of the work it follows.
-* Jobs are forgotten a day after their last change.
+* A job that somebody follows is forgotten a day after its last change, one whose outcome was
+  only waited for after minutes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,10 @@ import orjson
 from infra.broker.connection import Broker
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Failure, Job, JobState
+from tasks.ports import Decided
 
 JOB_S: Final = 86_400
-_REPLY_S: Final = 60
+_REPLY_S: Final = 300
 _SHOWN_FAILURES: Final = 10_000
 
 # A redis.Pipeline, whose commands the library types as if they answered at once.
@@ -57,29 +59,22 @@ def create_job(pipe: Pipeline, job: Job) -> None:
     pipe.expire(_job(job.id), JOB_S)
 
 
-def settle_part(
-    pipe: Pipeline,
-    job_id: JobId,
-    items: int,
-    failures: Sequence[Failure],
-    now: datetime,
-    *,
-    last: bool,
-) -> None:
-    """Queue what the end of `items` items means for their job; the last ones wake who waits."""
-    key = _job(job_id)
-    state = JobState.DONE if last else JobState.STARTED
+def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
+    """Queue what a decided entry means for its job; the last one of a job wakes who waits."""
+    entry, key = outcome.entry, _job(outcome.entry.job_id)
+    kept_s = JOB_S if entry.followed else _REPLY_S
+    state = JobState.DONE if entry.last else JobState.STARTED
     pipe.hset(key, mapping={"state": state.value, "updated": now.isoformat()})
-    pipe.hincrby(key, "done", items)
-    pipe.hincrby(key, "failed", len(failures))
+    pipe.hincrby(key, "done", len(entry.offers))
+    pipe.hincrby(key, "failed", len(outcome.failures))
     pipe.hincrby(key, "version", 1)
-    pipe.expire(key, JOB_S)
-    if failures:
-        pipe.rpush(_failures_of(job_id), encode_failures(failures))
-        pipe.expire(_failures_of(job_id), JOB_S)
-    if last:
-        pipe.rpush(_reply(job_id), 1)
-        pipe.expire(_reply(job_id), _REPLY_S)
+    pipe.expire(key, kept_s)
+    if outcome.failures:
+        pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
+        pipe.expire(_failures_of(entry.job_id), kept_s)
+    if entry.last:
+        pipe.rpush(_reply(entry.job_id), 1)
+        pipe.expire(_reply(entry.job_id), _REPLY_S)
 
 
 def _job(job_id: str) -> str:

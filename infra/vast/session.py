@@ -16,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 import requests
 from vastdb import errors
-from vastdb.config import BackoffConfig, QueryConfig, SessionConfig
+from vastdb.config import BackoffConfig, QueryConfig
 from vastdb.session import Session
 from vastdb.table_metadata import TableMetadata, TableRef, TableType
 from vastdb.transaction import Transaction as SdkTransaction
@@ -30,7 +30,6 @@ ROW_ID: Final = "$row_id"
 
 # One `equal` per value goes over the wire, at about 0.2 ms each; more are asked for in turn.
 _IN_VALUES: Final = 1_000
-_QUERY: Final = QueryConfig(num_splits=1, num_sub_splits=1)
 _BROKEN: Final = (errors.ConnectionError, requests.RequestException)
 _INT64: Final = 1 << 63
 
@@ -44,8 +43,9 @@ class OutcomeUnknown(Unavailable):
 class Table:
     """One table within one transaction."""
 
-    def __init__(self, sdk_table: Any) -> None:
+    def __init__(self, sdk_table: Any, query: QueryConfig) -> None:
         self._table = sdk_table
+        self._query = query
 
     def select(
         self,
@@ -95,7 +95,7 @@ class Table:
         names = list(self.schema.names if columns is None else columns)
         predicate = reduce(and_, terms) if terms else None
         reader = self._table.select(
-            names, predicate, _QUERY, internal_row_id=True, limit_rows=limit
+            names, predicate, self._query, internal_row_id=True, limit_rows=limit
         )
         return reader.read_all()
 
@@ -111,6 +111,10 @@ class Database:
     def __init__(self, settings: VastSettings) -> None:
         self._settings = settings
         self._threads = threading.local()
+        # Naming the endpoint here saves a request for the table's statistics per query.
+        self._query = QueryConfig(
+            num_splits=1, num_sub_splits=1, data_endpoints=[settings.endpoint]
+        )
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -126,7 +130,7 @@ class Database:
             sdk_transaction = self._session().transaction()
             try:
                 with sdk_transaction:
-                    yield Transaction(sdk_transaction, self._settings)
+                    yield Transaction(sdk_transaction, self._settings, self._query)
                     body_ended = True
             except _BROKEN as error:
                 if body_ended:
@@ -142,7 +146,6 @@ class Database:
                 self._settings.endpoint,
                 timeout=60,
                 backoff_config=BackoffConfig(max_tries=3, max_time=5.0),
-                config=SessionConfig(data_endpoints=[self._settings.endpoint]),
             )
             self._threads.session = session
         return session
@@ -166,14 +169,15 @@ class Database:
 class Transaction:
     """One transaction; its tables are those of `schemas.tables`."""
 
-    def __init__(self, sdk: SdkTransaction, settings: VastSettings) -> None:
+    def __init__(self, sdk: SdkTransaction, settings: VastSettings, query: QueryConfig) -> None:
         self.sdk = sdk
+        self._query = query
         self._settings = settings
 
     def table(self, name: str) -> Table:
         """The table called `name`."""
         metadata = _metadata(self._settings.bucket, self._settings.schema, name)
-        return Table(self.sdk.table_from_metadata(metadata))
+        return Table(self.sdk.table_from_metadata(metadata), self._query)
 
 
 @lru_cache

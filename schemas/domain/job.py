@@ -5,11 +5,10 @@
   ones are its failures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from schemas.domain.errors import TamsError
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
@@ -52,7 +51,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The state of one job; `version` grows with every change."""
+    """The state of one job; `version` grows with every change.
+
+    `followed` says that somebody has its address, and may ask for it long after it ended.
+    """
 
     id: JobId
     kind: str
@@ -63,8 +65,8 @@ class Job:
     done: int = 0
     failed: int = 0
     flow_id: FlowId | None = None
+    followed: bool = True
     version: int = 1
-    error: Mapping[str, Any] | None = None
     failures: Sequence[Failure] = ()
 
     @property

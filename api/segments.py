@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from flask import Response, request
+from flask import Response
 
-from api.blueprint import Blueprint
+from api.blueprint import Blueprint, json_body
 from api.context import ports
 from api.errors import error_json
-from api.paging import PAGING_HEADERS, paging_headers
-from api.preferences import respond_async
+from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
+from api.preferences import ASYNC_HEADERS, PREFER, respond_async
 from api.responses import empty_response, json_response
 from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import FlowId
@@ -19,7 +19,6 @@ from schemas.domain.timerange import TimeRange
 from schemas.http.jobs import JobSchema, job_json
 from schemas.http.queries import SegmentQuerySchema
 from schemas.http.segments import (
-    ErrorSchema,
     FailedSegmentsSchema,
     SegmentPostSchema,
     SegmentSchema,
@@ -29,7 +28,7 @@ from schemas.http.segments import (
 )
 from tasks import jobs, segments
 
-blueprint = Blueprint("Segments", __name__, description="What is on the timelines of flows.")
+blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
 # What the sum of errors of one segment means for a request that offered only that one.
 _STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
@@ -37,21 +36,15 @@ _STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
 
 @blueprint.route("/flows/<id:flow_id>/segments")
 @blueprint.arguments(SegmentQuerySchema, location="query")
-@blueprint.response(
-    200,
-    SegmentSchema(many=True),
-    headers={
-        **PAGING_HEADERS,
-        "X-Paging-Timerange": {
-            "description": "The timerange of the segments returned.",
-            "schema": {"type": "string"},
-        },
-    },
-)
+@blueprint.response(200, SegmentSchema(many=True), headers=SEGMENT_PAGING_HEADERS)
+@blueprint.operation("GET_flows-flowId-segments", 400, 404, 503)
 def list_segments(
     asked: tuple[str | None, SegmentQuery, UrlFilter, bool], flow_id: FlowId
 ) -> Response:
-    """List the segments of a flow in order of time."""
+    """List the segments of a flow in order of time.
+
+    A flow that does not exist has none.
+    """
     page_key, query, urls, with_object_timerange = asked
     query = replace(query, after=segments.after(page_key))
     page, objects = segments.page(ports(), flow_id, query)
@@ -76,6 +69,7 @@ def list_segments(
 
 @blueprint.route("/flows/<id:flow_id>/segments", methods=["POST"])
 @blueprint.doc(
+    parameters=[PREFER],
     requestBody={
         "required": True,
         "content": {
@@ -88,20 +82,24 @@ def list_segments(
                 }
             }
         },
-    }
+    },
 )
 @blueprint.response(201, description="Every segment has been registered.")
 @blueprint.alt_response(200, schema=FailedSegmentsSchema, description="Some have not.")
-@blueprint.alt_response(202, schema=JobSchema, description="Preferred by `respond-async`.")
-@blueprint.alt_response(400, schema=ErrorSchema, description="Nothing has been registered.")
+@blueprint.alt_response(
+    202, schema=JobSchema, description="Nothing is decided yet.", headers=ASYNC_HEADERS
+)
+@blueprint.operation("POST_flows-flowId-segments", 400, 403, 404, 503)
 def post_segments(flow_id: FlowId) -> Response:
     """Register one segment, or a list of them.
 
-    With `Prefer: respond-async` the answer is 202 with the `Location` of a job to follow.
+    One that is refused is 400; of a list, the others are registered, and the answer is 200 with
+    those refused. With `Prefer: respond-async` it is 202 with the `Location` of a job to follow.
     """
-    body = request.get_json(force=True)
-    job = segments.submit(ports(), flow_id, offers_from(flow_id, body))
-    if respond_async():
+    body = json_body()
+    followed = respond_async()
+    job = segments.submit(ports(), flow_id, offers_from(flow_id, body), followed=followed)
+    if followed:
         headers = {
             "Location": f"/jobs/{job.id}",
             "Retry-After": "1",

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from flask import Flask
-from werkzeug.routing import UUIDConverter
+from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
     flows,
@@ -16,11 +16,11 @@ from api import (
     storage,
 )
 from api.context import EXTENSION
-from api.errors import TamsApi, register_errors
+from api.errors import register_errors
+from api.openapi import TamsApi
 from api.s3_events import register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
-from schemas.http.fields import CommaList, TagsField, TimeRangeField, TimestampField
-from tasks.ports import Ports
+from tasks.ports import Intake, Ports
 
 _BLUEPRINTS: Final = (service, sources, flows, storage, segments, objects, jobs, health)
 
@@ -28,6 +28,8 @@ _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
 `/jobs`, `/ingest-problems` and `/health` are extensions to it.
 """
+
+_UUID: Final = f"^{UUID_PATTERN}$"
 
 
 class IdConverter(UUIDConverter):
@@ -44,6 +46,12 @@ class IdConverter(UUIDConverter):
         return str(value)
 
 
+class ObjectIdConverter(PathConverter):
+    """The rest of a path, whatever is in it."""
+
+    regex = ".+"
+
+
 def create_app(ports: Ports) -> Flask:
     """The TAMS API over `ports`; `/docs` shows its OpenAPI document, `/openapi.json`."""
     app = _flask(ports)
@@ -55,28 +63,32 @@ def create_app(ports: Ports) -> Flask:
         OPENAPI_JSON_PATH="openapi.json",
         OPENAPI_SWAGGER_UI_PATH="/docs",
         OPENAPI_SWAGGER_UI_URL="/static/swagger-ui/",
-        API_SPEC_OPTIONS={"info": {"description": _DESCRIPTION}},
+        OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},  # it would be asked over the internet
+        API_SPEC_OPTIONS={
+            "info": {
+                "description": _DESCRIPTION,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            }
+        },
     )
     api = TamsApi(app)
-    api.register_converter(IdConverter, lambda _: {"type": "string", "format": "uuid"})
-    for field in (TimeRangeField, TimestampField, CommaList):
-        api.register_field(field, "string", None)
-    api.register_field(TagsField, "object", None)
+    api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:
         api.register_blueprint(module.blueprint)
     return app
 
 
-def create_listener(ports: Ports, token: str) -> Flask:
+def create_listener(ports: Intake, token: str) -> Flask:
     """The listener for bucket notifications, which must carry `token` if it is not empty."""
     app = _flask(ports)
     register_notifications(app, token)
     return app
 
 
-def _flask(ports: Ports) -> Flask:
+def _flask(ports: Intake) -> Flask:
     app = Flask("api")
     app.extensions[EXTENSION] = ports
-    app.url_map.converters["id"] = IdConverter
+    app.url_map.converters |= {"id": IdConverter, "object_id": ObjectIdConverter}
+    app.url_map.merge_slashes = False  # an object id may have several in a row
     register_errors(app)
     return app

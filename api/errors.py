@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from flask import Flask, Response
-from flask_smorest import Api
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -18,7 +17,6 @@ from api.context import ports
 from api.responses import json_response
 from schemas.domain.errors import Forbidden, Invalid, NotFound, TamsError, Unavailable
 from schemas.http.fields import time_text
-from schemas.http.segments import ErrorSchema
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +33,6 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(TamsError, _from_store)
     app.register_error_handler(ValidationError, _from_validation)
     app.register_error_handler(HTTPException, _from_http)
-
-
-class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest with the error body of TAMS."""
-
-    ERROR_SCHEMA = ErrorSchema
-
-    def _register_error_handlers(self) -> None:
-        """`register_errors` has done it."""
 
 
 def error_json(kind: str, summary: str, now: datetime, field: str | None = None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import PRINCIPAL, ports
-from api.paging import PAGING_HEADERS, paging_headers
+from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import empty_response, json_response
 from schemas.domain.identifiers import FlowId
 from schemas.domain.query import FlowQuery
@@ -19,7 +19,8 @@ blueprint = Blueprint("Flows", __name__, description="Encodings of sources.")
 
 @blueprint.route("/flows")
 @blueprint.arguments(FlowQuerySchema, location="query")
-@blueprint.response(200, FlowGetSchema(many=True), headers=PAGING_HEADERS)
+@blueprint.response(200, FlowGetSchema(many=True), headers=ORDERED_PAGING_HEADERS)
+@blueprint.operation("GET_flows", 400, 503)
 def list_flows(query: FlowQuery) -> Response:
     """List flows."""
     page, collections = flows.listing(ports(), query)
@@ -32,6 +33,7 @@ def list_flows(query: FlowQuery) -> Response:
 @blueprint.route("/flows/<id:flow_id>")
 @blueprint.arguments(FlowDetailSchema, location="query")
 @blueprint.response(200, FlowGetSchema)
+@blueprint.operation("GET_flows-flowId", 400, 404, 503)
 def get_flow(query: dict[str, Any], flow_id: FlowId) -> Response:
     """Describe one flow."""
     flow, hull, collections = flows.get(ports(), flow_id, query["timerange"])
@@ -42,8 +44,13 @@ def get_flow(query: dict[str, Any], flow_id: FlowId) -> Response:
 @blueprint.arguments(FlowSchema)
 @blueprint.response(201, FlowGetSchema, description="The flow has been created.")
 @blueprint.alt_response(204, description="The flow has been replaced.")
+@blueprint.operation("PUT_flows-flowId", 400, 403, 404, 503)
 def put_flow(document: dict[str, Any], flow_id: FlowId) -> Response:
-    """Create or replace a flow."""
+    """Create or replace a flow.
+
+    Its first flow brings a source into being. What the store manages itself is ignored here: times,
+    `timerange` and `collected_by`.
+    """
     flow, created = flows.put(ports(), flow_id, document, by=PRINCIPAL)
     if not created:
         return empty_response(204)

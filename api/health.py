@@ -25,6 +25,7 @@ class HealthSchema(Schema):
 @blueprint.route("/health")
 @blueprint.response(200, HealthSchema)
 @blueprint.alt_response(503, schema=HealthSchema, description="Something is down.")
+@blueprint.operation("GET_health")
 def health() -> Response:
     """Ping the database, the object store and the broker."""
     pings = {

@@ -4,7 +4,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
-from api.paging import PAGING_HEADERS, paging_headers
+from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.identifiers import JobId
 from schemas.domain.query import Listing
@@ -17,6 +17,7 @@ blueprint = Blueprint("Jobs", __name__, description="Work that goes on behind th
 
 @blueprint.route("/jobs/<id:job_id>")
 @blueprint.response(200, JobSchema)
+@blueprint.operation("GET_jobs-jobId", 404, 503)
 def get_job(job_id: JobId) -> Response:
     """Say how far a job has come."""
     return json_response(job_json(jobs.get(ports(), job_id)))
@@ -24,7 +25,8 @@ def get_job(job_id: JobId) -> Response:
 
 @blueprint.route("/ingest-problems")
 @blueprint.arguments(ProblemQuerySchema, location="query")
-@blueprint.response(200, ProblemSchema(many=True), headers=PAGING_HEADERS)
+@blueprint.response(200, ProblemSchema(many=True), headers=ORDERED_PAGING_HEADERS)
+@blueprint.operation("GET_ingest-problems", 400, 503)
 def list_problems(listing: Listing) -> Response:
     """List files in a bucket that did not become segments, and why; latest first."""
     page = ingest.problems(ports(), listing)

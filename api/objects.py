@@ -1,7 +1,5 @@
 """`/objects`: the media that segments refer to."""
 
-from typing import Any
-
 from flask import Response
 
 from api.blueprint import Blueprint
@@ -18,16 +16,16 @@ from tasks import objects
 
 blueprint = Blueprint("Objects", __name__, description="The media that segments refer to.")
 
-_HEADERS: dict[str, Any] = {
-    name: PAGING_HEADERS[name] for name in ("Link", "X-Paging-Limit", "X-Paging-NextKey")
-}
 
-
-@blueprint.route("/objects/<path:object_id>")
+@blueprint.route("/objects/<object_id:object_id>")
 @blueprint.arguments(ObjectQuerySchema, location="query")
-@blueprint.response(200, ObjectSchema, headers=_HEADERS)
+@blueprint.response(200, ObjectSchema, headers=PAGING_HEADERS)
+@blueprint.operation("GET_objects", 400, 404, 503)
 def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId) -> Response:
-    """Describe one object and the flows that refer to it."""
+    """Describe one object and the flows that refer to it.
+
+    The pages are of those flows. An object that is allocated but not registered does not exist yet.
+    """
     listing, flow_tags, urls = asked
     item, init, users = objects.get(ports(), object_id, listing, flow_tags)
     payload = object_json(

@@ -1,6 +1,5 @@
 """The paging headers of lists (TAMS 8.2, `X-Paging-*` and `Link`)."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -22,15 +21,22 @@ def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dic
     return headers
 
 
-def _header(description: str, kind: str = "string") -> Mapping[str, object]:
-    return {"description": description, "schema": {"type": kind}}
+def _header(description: str, kind: str = "string", *, always: bool = False) -> dict[str, Any]:
+    return {"description": description, "required": always, "schema": {"type": kind}}
 
 
 # How the OpenAPI document describes the above.
 PAGING_HEADERS: Final = {
     "Link": _header('The next page, with rel="next"; absent on the last page.'),
-    "X-Paging-Limit": _header("The limit in force.", "integer"),
-    "X-Paging-Count": _header("The number of items returned.", "integer"),
-    "X-Paging-Reverse-Order": _header("Whether the order is reversed.", "boolean"),
-    "X-Paging-NextKey": _header("Value for `page` to get the next page."),
+    "X-Paging-NextKey": _header("Value for `page` to get the next page; absent on the last."),
+    "X-Paging-Limit": _header("The limit in force.", "integer", always=True),
+    "X-Paging-Count": _header("The number of items on this page.", "integer", always=True),
+}
+ORDERED_PAGING_HEADERS: Final = {
+    **PAGING_HEADERS,
+    "X-Paging-Reverse-Order": _header("Whether the order is reversed.", "boolean", always=True),
+}
+SEGMENT_PAGING_HEADERS: Final = {
+    **ORDERED_PAGING_HEADERS,
+    "X-Paging-Timerange": _header("The timerange of the segments on this page.", always=True),
 }

@@ -7,7 +7,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
-from api.paging import PAGING_HEADERS, paging_headers
+from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.query import Listing, TagFilter, page_of
 from schemas.domain.timerange import NS_PER_S, format_timestamp
@@ -21,6 +21,7 @@ blueprint = Blueprint("Service", __name__, description="This service and its sto
 
 @blueprint.route("/")
 @blueprint.response(200, {"type": "array", "items": {"type": "string"}})
+@blueprint.operation("GET_root")
 def root() -> Response:
     """List the paths of this API."""
     return json_response(["service", "flows", "sources"])
@@ -28,6 +29,7 @@ def root() -> Response:
 
 @blueprint.route("/service")
 @blueprint.response(200, ServiceSchema)
+@blueprint.operation("GET_service")
 def service() -> Response:
     """Describe this service."""
     limits = ports().limits
@@ -46,7 +48,8 @@ def service() -> Response:
 
 @blueprint.route("/service/storage-backends")
 @blueprint.arguments(BackendQuerySchema, location="query")
-@blueprint.response(200, BackendSchema(many=True), headers=PAGING_HEADERS)
+@blueprint.response(200, BackendSchema(many=True), headers=ORDERED_PAGING_HEADERS)
+@blueprint.operation("GET_storage-backends", 400)
 def storage_backends(query: tuple[Listing, TagFilter]) -> Response:
     """List the storage backends, by label."""
     listing, tags = query

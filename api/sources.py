@@ -4,7 +4,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
-from api.paging import PAGING_HEADERS, paging_headers
+from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.identifiers import SourceId
 from schemas.domain.query import SourceQuery
@@ -17,7 +17,8 @@ blueprint = Blueprint("Sources", __name__, description="What flows are encodings
 
 @blueprint.route("/sources")
 @blueprint.arguments(SourceQuerySchema, location="query")
-@blueprint.response(200, SourceSchema(many=True), headers=PAGING_HEADERS)
+@blueprint.response(200, SourceSchema(many=True), headers=ORDERED_PAGING_HEADERS)
+@blueprint.operation("GET_sources", 400, 503)
 def list_sources(query: SourceQuery) -> Response:
     """List sources."""
     page, collections = sources.listing(ports(), query)
@@ -29,6 +30,7 @@ def list_sources(query: SourceQuery) -> Response:
 
 @blueprint.route("/sources/<id:source_id>")
 @blueprint.response(200, SourceSchema)
+@blueprint.operation("GET_sources-sourceId", 404, 503)
 def get_source(source_id: SourceId) -> Response:
     """Describe one source."""
     return json_response(source_json(*sources.get(ports(), source_id)))

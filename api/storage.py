@@ -16,12 +16,13 @@ from schemas.http.objects import (
 )
 from tasks import storage
 
-blueprint = Blueprint("Storage", __name__, description="Places to upload objects to.")
+blueprint = Blueprint("MediaStorage", __name__, description="Places to upload objects to.")
 
 
 @blueprint.route("/flows/<id:flow_id>/storage", methods=["POST"])
-@blueprint.arguments(StoragePostSchema)
-@blueprint.response(201, StorageSchema)
+@blueprint.arguments(StoragePostSchema, required=False)
+@blueprint.response(201, StorageSchema, description="Where to upload to.")
+@blueprint.operation("POST_flows-flowId-storage", 400, 403, 404, 503)
 def post_storage(wanted: dict[str, Any], flow_id: FlowId) -> Response:
     """Allocate storage for new objects of a flow."""
     allocated = storage.allocate(

@@ -2,11 +2,13 @@
 
 * JSON types are taken at their word: a number in quotes is not a number.
 * In a query string everything is text, and a list is separated by commas.
+* A field of a kind of its own has its schema in `documented`, for the OpenAPI document.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from marshmallow import ValidationError, fields, validate
 
@@ -17,9 +19,14 @@ from schemas.domain.timerange import TimeRange, parse_timestamp
 
 T = TypeVar("T")
 
+_NAME = r"[0-9A-Za-z!#$%&'*+.^_`|~-]+"
+_NOT_MIME = "{input!r} is not a MIME type such as video/mp2t"
 MIME_TYPE = validate.Regexp(
-    r"^[^\s/]+/[^\s/]+\Z", error="{input!r} is not a MIME type such as video/mp2t"
+    r"^(application|audio|font|example|image|message|model|multipart|text|video|x-(?:"
+    rf"{_NAME}))/({_NAME})\Z",
+    error=_NOT_MIME,
 )
+MIME_LIKE = validate.Regexp(r"^[^\s/]+/[^\s/]+\Z", error=_NOT_MIME)
 UUID = validate.Regexp(rf"^{UUID_PATTERN}\Z", error="{input!r} is not a UUID in lower case")
 FORMATS = (
     "urn:x-nmos:format:video",
@@ -31,8 +38,21 @@ FORMATS = (
 FORMAT = validate.OneOf(FORMATS, error="{input!r} is not one of {choices}")
 
 
+_TIMESTAMP = "-?(0|[1-9][0-9]*):(0|[1-9][0-9]{0,8})"
+
+
 class TimeRangeField(fields.Field[TimeRange]):
     """A timerange text (schema `timerange`)."""
+
+    documented: ClassVar[Mapping[str, Any]] = {
+        "type": "string",
+        "pattern": rf"^(\[|\()?({_TIMESTAMP})?(_({_TIMESTAMP})?)?(\]|\))?$",
+    }
+
+    def _serialize(
+        self, value: TimeRange | None, attr: str | None, obj: object, **_: Any
+    ) -> str | None:
+        return None if value is None else str(value)
 
     def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> TimeRange:
         return _parsed(TimeRange.parse, value)
@@ -40,6 +60,8 @@ class TimeRangeField(fields.Field[TimeRange]):
 
 class TimestampField(fields.Field[int]):
     """A timestamp text (schema `timestamp`), as nanoseconds."""
+
+    documented: ClassVar[Mapping[str, Any]] = {"type": "string", "pattern": f"^{_TIMESTAMP}$"}
 
     def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> int:
         return _parsed(parse_timestamp, value)
@@ -75,6 +97,13 @@ class QueryBoolean(fields.Boolean):
 class TagsField(fields.Field[Mapping[str, Any]]):
     """Tags: texts, or lists of texts, by name (schema `tags`)."""
 
+    documented: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+        },
+    }
+
     def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
         if not isinstance(value, dict):
             raise ValidationError("Not an object of tags.")
@@ -89,9 +118,10 @@ class TagsField(fields.Field[Mapping[str, Any]]):
 class CommaList(fields.Field[frozenset[str]]):
     """Texts separated by commas in a query string; an empty text is an empty set."""
 
-    def __init__(self, each: validate.Validator | None = None, **kwargs: Any) -> None:
+    def __init__(self, each: str = "[^,]+", **kwargs: Any) -> None:
+        """`each` is the form of an item, a regular expression."""
         super().__init__(**kwargs)
-        self._each = each
+        self.documented = {"type": "string", "pattern": f"^({each}(,{each})*)?$"}
 
     def _deserialize(
         self,
@@ -100,15 +130,12 @@ class CommaList(fields.Field[frozenset[str]]):
         data: object,
         **_: Any,
     ) -> frozenset[str]:
-        if not value:
-            return frozenset()
-        items = str(value).split(",")
-        for item in items:
-            if not item:
-                raise ValidationError("Has an empty item.")
-            if self._each is not None:
-                self._each(item)
-        return frozenset(items)
+        text = str(value)
+        if re.fullmatch(self.documented["pattern"], text) is None:
+            raise ValidationError(
+                f"{text!r} is not a list of the form {self.documented['pattern']}"
+            )
+        return frozenset(text.split(",")) if text else frozenset()
 
 
 def tag_filter(query: Mapping[str, Any], prefix: str) -> TagFilter:
@@ -120,13 +147,13 @@ def tag_filter(query: Mapping[str, Any], prefix: str) -> TagFilter:
     values, exists = {}, {}
     for parameter, text in query.items():
         kind, dot, name = parameter.partition(".")
-        if dot and kind == prefix:
-            values[name] = CommaList().deserialize(text)
-        elif dot and kind == f"{prefix}_exists":
-            try:
+        try:
+            if dot and kind == prefix:
+                values[name] = CommaList().deserialize(text)
+            elif dot and kind == f"{prefix}_exists":
                 exists[name] = bool(QueryBoolean().deserialize(text))
-            except ValidationError as error:
-                raise ValidationError({parameter: error.messages}) from error
+        except ValidationError as error:
+            raise ValidationError({parameter: error.messages}) from error
     return TagFilter(values, exists)
 
 

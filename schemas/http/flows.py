@@ -4,10 +4,18 @@
 * Which technical fields are needed depends on the format.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import (
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from schemas.domain.collections import Collections
 from schemas.domain.flow import Flow
@@ -15,7 +23,7 @@ from schemas.domain.timerange import TimeRange
 from schemas.http.fields import (
     FORMAT,
     FORMATS,
-    MIME_TYPE,
+    MIME_LIKE,
     UUID,
     StrictBoolean,
     StrictInteger,
@@ -27,6 +35,11 @@ from schemas.http.queries import STATUSES
 _POSITIVE = validate.Range(min=1)
 _NOT_NEGATIVE = validate.Range(min=0)
 VIDEO, IMAGE, AUDIO, DATA, MULTI = FORMATS
+_PACKAGE_UID = validate.Regexp(
+    r"^(urn:smpte:umid:[0-9a-fA-F]{8}(.[0-9a-fA-F]{8}){7}|urn:uuid:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}"
+    r"-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\Z",
+    error="{input!r} is neither a UMID nor a UUID, as a URN",
+)
 
 
 class _Open(Schema):
@@ -38,23 +51,31 @@ class _Open(Schema):
         unknown = INCLUDE
 
 
-class _Rate(_Open):
+class RateSchema(_Open):
+    """A number per second, or of seconds; the denominator is 1 if absent."""
+
     numerator = StrictInteger(required=True, validate=_POSITIVE)
     denominator = StrictInteger(validate=_POSITIVE)
 
 
-class _Ratio(_Open):
+class RatioSchema(_Open):
+    """A ratio."""
+
     numerator = StrictInteger(required=True, validate=_POSITIVE)
     denominator = StrictInteger(required=True, validate=_POSITIVE)
 
 
-class _Avc(_Open):
+class AvcSchema(_Open):
+    """What a codec string says of AVC."""
+
     profile = StrictInteger(required=True)
     level = StrictInteger(required=True)
     flags = StrictInteger(required=True)
 
 
-class _UncompressedVideo(_Open):
+class UncompressedVideoSchema(_Open):
+    """How uncompressed pictures are packed."""
+
     unc_type = fields.String(
         required=True,
         validate=validate.OneOf(
@@ -66,13 +87,17 @@ class _UncompressedVideo(_Open):
     )
 
 
-class _UncompressedAudio(_Open):
+class UncompressedAudioSchema(_Open):
+    """How uncompressed channels are packed."""
+
     unc_type = fields.String(
         required=True, validate=validate.OneOf(["interleaved", "planar", "pairs"])
     )
 
 
-class _AudioCodec(_Open):
+class AudioCodecSchema(_Open):
+    """What a codec string says of audio."""
+
     coded_frame_size = StrictInteger()
     mp4_oti = StrictInteger()
 
@@ -90,14 +115,14 @@ class VideoEssenceSchema(Schema):
     )
     colorspace = fields.String(validate=validate.OneOf(["BT601", "BT709", "BT2020", "BT2100"]))
     transfer_characteristic = fields.String(validate=validate.OneOf(["SDR", "HLG", "PQ"]))
-    aspect_ratio = fields.Nested(_Ratio)
-    pixel_aspect_ratio = fields.Nested(_Ratio)
+    aspect_ratio = fields.Nested(RatioSchema)
+    pixel_aspect_ratio = fields.Nested(RatioSchema)
     component_type = fields.String(validate=validate.OneOf(["YCbCr", "RGB"]))
     horiz_chroma_subs = StrictInteger(validate=_POSITIVE)
     vert_chroma_subs = StrictInteger(validate=_POSITIVE)
-    unc_parameters = fields.Nested(_UncompressedVideo)
-    avc_parameters = fields.Nested(_Avc)
-    frame_rate = fields.Nested(_Rate)
+    unc_parameters = fields.Nested(UncompressedVideoSchema)
+    avc_parameters = fields.Nested(AvcSchema)
+    frame_rate = fields.Nested(RateSchema)
     vfr = StrictBoolean()
     init_segments = StrictBoolean()
 
@@ -116,8 +141,8 @@ class AudioEssenceSchema(Schema):
     sample_rate = StrictInteger(required=True, validate=_POSITIVE)
     channels = StrictInteger(required=True, validate=_POSITIVE)
     bit_depth = StrictInteger(validate=_POSITIVE)
-    codec_parameters = fields.Nested(_AudioCodec)
-    unc_parameters = fields.Nested(_UncompressedAudio)
+    codec_parameters = fields.Nested(AudioCodecSchema)
+    unc_parameters = fields.Nested(UncompressedAudioSchema)
     init_segments = StrictBoolean()
 
 
@@ -126,7 +151,7 @@ class ImageEssenceSchema(Schema):
 
     frame_width = StrictInteger(required=True, validate=_POSITIVE)
     frame_height = StrictInteger(required=True, validate=_POSITIVE)
-    aspect_ratio = fields.Nested(_Ratio)
+    aspect_ratio = fields.Nested(RatioSchema)
 
 
 class DataEssenceSchema(Schema):
@@ -151,11 +176,38 @@ _ESSENCE: Mapping[str, Schema] = {
 }
 
 
-class _AudioTrack(_Open):
+class EssenceField(fields.Dict):
+    """Essence parameters of some format; which, the flow tells."""
+
+    alternatives: ClassVar[Sequence[Schema]] = tuple(_ESSENCE.values())
+
+
+class AudioTrackSchema(_Open):
+    """Which channels of an audio track are those of the flow."""
+
     channel_numbers = fields.List(
         StrictInteger(validate=_NOT_NEGATIVE), validate=validate.Length(min=1)
     )
     channel_range = fields.String(validate=validate.Regexp(r"^[0-9]+_[0-9]+\Z"))
+
+
+class TransportStreamSchema(_Open):
+    """Where the essence is in an MPEG-2 transport stream."""
+
+    pid = StrictInteger()
+
+
+class MxfSchema(_Open):
+    """Where the essence is in an MXF file."""
+
+    package_uid = fields.String(validate=_PACKAGE_UID)
+    track_id = StrictInteger()
+
+
+class IsobmffSchema(_Open):
+    """Where the essence is in a file of the MP4 family."""
+
+    track_id = StrictInteger()
 
 
 class ContainerMappingSchema(_Open):
@@ -163,10 +215,10 @@ class ContainerMappingSchema(_Open):
 
     track_index = StrictInteger(validate=_NOT_NEGATIVE)
     format_track_index = StrictInteger(validate=_NOT_NEGATIVE)
-    audio_track = fields.Nested(_AudioTrack)
-    mp2ts_container = fields.Dict()
-    mxf_container = fields.Dict()
-    isobmff_container = fields.Dict()
+    audio_track = fields.Nested(AudioTrackSchema)
+    mp2ts_container = fields.Nested(TransportStreamSchema)
+    mxf_container = fields.Nested(MxfSchema)
+    isobmff_container = fields.Nested(IsobmffSchema)
 
 
 class CollectionItemSchema(_Open):
@@ -187,14 +239,7 @@ class FlowSchema(_Open):
     description = fields.String()
     created_by = fields.String()
     updated_by = fields.String()
-    tags = TagsField(
-        metadata={
-            "type": "object",
-            "additionalProperties": {
-                "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-            },
-        }
-    )
+    tags = TagsField()
     metadata_version = fields.String()
     generation = StrictInteger(validate=_NOT_NEGATIVE)
     status = fields.String(validate=validate.OneOf(STATUSES))
@@ -202,12 +247,12 @@ class FlowSchema(_Open):
     max_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
     avg_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
     flow_collection = fields.List(fields.Nested(CollectionItemSchema))
-    codec = fields.String(validate=MIME_TYPE)
-    container = fields.String(validate=MIME_TYPE)
-    segment_duration = fields.Nested(_Rate)
+    codec = fields.String(validate=MIME_LIKE)
+    container = fields.String(validate=MIME_LIKE)
+    segment_duration = fields.Nested(RateSchema)
     container_mapping = fields.Nested(ContainerMappingSchema)
-    essence_parameters = fields.Dict(metadata={"description": "By format; see the schemas."})
-    profile_id = fields.String(metadata={"description": "This store has no profiles yet."})
+    essence_parameters = EssenceField()
+    profile_id = fields.String(metadata={"description": "Empty: this store has no profiles yet."})
 
     @validates_schema(skip_on_field_errors=True)
     def fits_format(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -223,6 +268,12 @@ class FlowSchema(_Open):
                 _ESSENCE[data["format"]].load(data["essence_parameters"])
             except ValidationError as error:
                 raise ValidationError({"essence_parameters": error.messages}) from error
+
+    @post_load
+    def without_profile(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """An empty `profile_id` says that there is none, and is not kept."""
+        data.pop("profile_id", None)
+        return data
 
 
 class FlowGetSchema(FlowSchema):

@@ -9,7 +9,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate
 
-from schemas.domain.identifiers import ObjectId
+from schemas.domain.identifiers import UUID_PATTERN, ObjectId
 from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
@@ -87,7 +87,7 @@ class SourceQuerySchema(PagedSchema):
 
     label = fields.String()
     format = fields.String(validate=FORMAT)
-    collected_by_ids = CommaList(UUID)
+    collected_by_ids = CommaList(UUID_PATTERN)
     sort_by = fields.String(validate=validate.OneOf(["created", "updated", "label"]))
     reverse_order = QueryBoolean()
 
@@ -117,7 +117,7 @@ class FlowQuerySchema(PagedSchema):
     frame_width = fields.Integer()
     frame_height = fields.Integer()
     init_segments = QueryBoolean()
-    collected_by_ids = CommaList(UUID)
+    collected_by_ids = CommaList(UUID_PATTERN)
     sort_by = fields.String(validate=validate.OneOf(["created", "metadata_updated", "label"]))
     reverse_order = QueryBoolean()
 
@@ -150,7 +150,7 @@ class UrlQuerySchema(PagedSchema):
 
     verbose_storage = QueryBoolean(load_default=False)
     accept_get_urls = CommaList()
-    accept_storage_ids = CommaList(UUID)
+    accept_storage_ids = CommaList(UUID_PATTERN)
     presigned = QueryBoolean()
 
     @staticmethod

@@ -35,11 +35,11 @@ class SegmentPostSchema(Schema):
         unknown = INCLUDE
 
     object_id = fields.String(required=True)
-    timerange = TimeRangeField(required=True, metadata={"type": "string"})
+    timerange = TimeRangeField(required=True)
     init_object_id = fields.String()
-    ts_offset = TimestampField(metadata={"type": "string"})
-    object_timerange = TimeRangeField(metadata={"type": "string"})
-    last_duration = TimestampField(metadata={"type": "string"})
+    ts_offset = TimestampField()
+    object_timerange = TimeRangeField()
+    last_duration = TimestampField()
     sample_offset = StrictInteger()
     sample_count = StrictInteger()
     key_frame_count = StrictInteger()

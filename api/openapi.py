@@ -1,0 +1,128 @@
+"""How the OpenAPI document, `/openapi.json`, is made of the views and their decorators.
+
+* Operations and path parameters have the names TAMS gives them.
+* What many operations share is written once: the responses to errors, the families of tag
+  filters, and that HEAD answers what GET does, without the body.
+* Nothing is in the document that no operation uses.
+"""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from http import HTTPStatus
+from typing import Any, Final
+
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from flask import Flask
+from flask_smorest import Api
+from flask_smorest.spec.plugins import FlaskPlugin
+from marshmallow.fields import Field
+from werkzeug.routing import Rule
+
+from schemas.http.segments import ErrorSchema
+
+_ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
+    400: {"description": "The request breaks a rule; `field` names the part at fault."},
+    403: {"description": "The flow is read-only."},
+    404: {"description": "There is no such thing; the summary says which."},
+    503: {
+        "description": "A service the store depends on is down, or too much waits already.",
+        "headers": {
+            "Retry-After": {
+                "description": "Seconds to wait before asking again.",
+                "required": True,
+                "schema": {"type": "integer"},
+            }
+        },
+    },
+}
+
+
+class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest with the names and the errors of TAMS."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app, spec_kwargs={"flask_plugin": _TamsPaths()})
+        self.ma_plugin.converter.add_attribute_function(_as_documented)
+
+    def _register_error_handlers(self) -> None:
+        """`api.errors` has done it."""
+
+    def _register_responses(self) -> None:
+        known = {HTTPStatus(status).name: response for status, response in _ERRORS.items()}
+        known[self.DEFAULT_ERROR_RESPONSE_NAME] = {"description": "Anything else."}
+        content = {"application/json": {"schema": ErrorSchema}}
+        for name, response in known.items():
+            self.spec.components.response(name, {**response, "content": content}, lazy=True)
+
+    def _register_etag_headers(self) -> None:
+        """There are none."""
+
+    def _register_pagination_header(self) -> None:
+        """`api.paging` has its own."""
+
+
+class _TamsPaths(FlaskPlugin):  # type: ignore[misc]
+    """Path parameters as TAMS spells them: what is `flow_id` in a rule is `flowId`."""
+
+    @staticmethod
+    def flaskpath2openapi(path: str) -> str:
+        """The path in the document."""
+        return _camel(FlaskPlugin.flaskpath2openapi(path))
+
+    def rule_to_params(self, rule: Rule) -> list[dict[str, Any]]:
+        """The parameters in the document."""
+        return [
+            {
+                **parameter,
+                "name": _camel(parameter["name"]),
+                "description": f"The identifier of the {parameter['name'].removesuffix('_id')}.",
+            }
+            for parameter in super().rule_to_params(rule)
+        ]
+
+
+def head_of(get: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decorators said of a GET view, for the HEAD that comes with it."""
+    head = deepcopy(dict(get))
+    head["docstring"]["description"] = "Answers as GET does, without the body."
+    name = head["manual_doc"]["operationId"]
+    head["manual_doc"]["operationId"] = name.replace("GET_", "HEAD_")
+    return head
+
+
+def tag_filters(prefix: str) -> list[dict[str, Any]]:
+    """The parameters `{prefix}.{name}` and `{prefix}_exists.{name}`."""
+    return [
+        {
+            "in": "query",
+            "name": f"{prefix}.{{name}}",
+            "description": "Only what has the tag {name} with one of these values, separated by "
+            "commas; of a list, one item has to be among them.",
+            "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
+        },
+        {
+            "in": "query",
+            "name": f"{prefix}_exists.{{name}}",
+            "description": "Only what has the tag {name}, whatever its value, if true; only what "
+            "lacks it, if false.",
+            "schema": {"type": "boolean"},
+        },
+    ]
+
+
+def _as_documented(
+    converter: OpenAPIConverter, field: Field[Any], ret: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a field of our own says of itself: its schema, or the schemas one of which it fits."""
+    documented = dict(getattr(field, "documented", {}))
+    if alternatives := getattr(field, "alternatives", ()):
+        resolve = converter.resolve_nested_schema
+        documented["anyOf"] = [resolve(each) for each in alternatives]  # type: ignore[no-untyped-call]
+    if "pattern" in ret:
+        documented["pattern"] = ret["pattern"].replace(r"\Z", "$")  # which only Python knows
+    return documented
+
+
+def _camel(text: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), text)

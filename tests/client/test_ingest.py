@@ -1,6 +1,7 @@
 """Ingesting into the running store, and continuing what was interrupted."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
 from uuid import UUID
@@ -104,6 +105,22 @@ def test_an_interrupted_run_is_continued(store_facts, client, recording, monkeyp
         found = ranges(client, id_)
         assert all(a.end == b.start for a, b in pairwise(found))
         assert TimeRange.hull(found) == timerange
+
+
+def test_two_runs_at_a_time_agree(store_facts, client, recording):
+    flow_id = new_id()
+
+    def run(_):
+        with Store(store_facts["api"]) as own:
+            return ingest(own, recording, flow_id=flow_id, segment_duration=DURATION)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(run, range(2))
+
+    total = len(first.uploaded) + first.found
+    assert first.stream_flows == second.stream_flows
+    assert len(first.uploaded) + len(second.uploaded) == total
+    assert sum(len(ranges(client, id_)) for id_ in first.stream_flows) == total
 
 
 def test_the_same_bytes_go_into_the_same_flows(client, tmp_path):

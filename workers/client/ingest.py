@@ -86,7 +86,7 @@ def ingest(
             for id_, stream in zip(found.stream_flows, plan.streams, strict=True)
         },
         uploaded=uploaded,
-        found=plan.piece_count - len(missing),
+        found=plan.piece_count - len(uploaded),
         left_out=plan.left_out,
     )
 

@@ -5,10 +5,12 @@
   up until there is room, so the disk they need is bounded. An uploaded file is deleted.
 * Objects get the ids the store allocates. An interrupted run leaves objects that no segment
   names, which the store collects; ids of our own would be refused when it is repeated.
+* A segment that is refused although one is registered at the very same timerange came from
+  another run of the same file, such as one whose last request was still under way.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
@@ -67,8 +69,8 @@ class Uploads:
         try:
             if error is None:
                 self._await_room(0)
-                for flow_id in self._stored:
-                    self._register(flow_id)
+                for _ in self._pool.map(self._register, list(self._stored)):
+                    pass
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -112,15 +114,27 @@ class Uploads:
         if not stored:
             return
         failed = self._store.register(flow_id, [body for _, body in stored])
-        if failed:
-            first = failed[0]
-            reason = (first.get("error") or {}).get("summary", "no reason given")
-            raise StoreError(
-                f"{len(failed)} of {len(stored)} segments of flow {flow_id} were refused; the "
-                f"first, {first.get('timerange', first.get('object_id'))}: {reason}"
-            )
+        refused = {item["object_id"]: item for item in failed}
+        self._check(flow_id, [u for u, _ in stored if u.object_id in refused], refused)
         for uploaded, _ in stored:
-            self._registered(uploaded)
+            if uploaded.object_id not in refused:
+                self._registered(uploaded)
+
+    def _check(
+        self, flow_id: str, doubtful: Sequence[Uploaded], refused: Mapping[str, Json]
+    ) -> None:
+        """Make sure that what was refused was only late: another run registered the same."""
+        if not doubtful:
+            return
+        hull = TimeRange.hull(u.timerange for u in doubtful)
+        there = {TimeRange.parse(s["timerange"]) for s in self._store.segments(flow_id, hull)}
+        missing = [u for u in doubtful if u.timerange not in there]
+        if missing:
+            reason = (refused[missing[0].object_id].get("error") or {}).get("summary")
+            raise StoreError(
+                f"{len(missing)} segments of flow {flow_id} were refused; the first, "
+                f"{missing[0].timerange}: {reason or 'no reason given'}"
+            )
 
 
 def segment_body(object_id: str, segment: CutSegment) -> Json:

@@ -1,6 +1,11 @@
-"""Settings -> Ports."""
+"""Settings -> Ports.
+
+* Nothing is connected before it is used.
+* The SDK of VAST and libav take seconds to import; a process that needs neither imports neither.
+"""
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
@@ -11,14 +16,11 @@ from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
-from infra.media.timing import measure
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
-from infra.vast.session import Database
-from infra.vast.store import VastMetadataStore
 from schemas.domain.ingest import Measured
 from tasks.celery_tasks import DRAIN, FLUSH
-from tasks.ports import Limits, Ports
+from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
 _FLUSH_S: Final = 5.0
@@ -45,6 +47,8 @@ class MediaReader:
 
     def measure(self, file: BinaryIO) -> Measured:
         """Its timestamps; raises Invalid with the reason it cannot be read."""
+        from infra.media.timing import measure
+
         timing = measure(file)
         return Measured(
             timing.start_ns,
@@ -55,8 +59,40 @@ class MediaReader:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerPorts:
+    """What the listener works with: an `Intake`."""
+
+    media: S3MediaStore
+    jobs: RedisJobs
+    notices: RedisNotices
+    queue: CeleryQueue
+    clock: SystemClock
+
+
+def preload() -> None:
+    """Import what `build_ports` will need."""
+    import infra.media.timing
+    import infra.vast.store  # noqa: F401
+
+
+def build_intake(settings: Settings, app: Celery) -> Intake:
+    """The ports of the listener."""
+    broker = Broker(settings.redis_url)
+    return ListenerPorts(
+        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        jobs=RedisJobs(broker),
+        notices=RedisNotices(broker),
+        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        clock=SystemClock(),
+    )
+
+
 def build_ports(settings: Settings, app: Celery) -> Ports:
-    """The ports of this process; nothing is connected before it is used."""
+    """The ports of every other process."""
+    from infra.vast.session import Database
+    from infra.vast.store import VastMetadataStore
+
     broker = Broker(settings.redis_url)
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),

@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -18,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.settings import S3Settings
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import StorageId
-from schemas.domain.ingest import Appeared
+from schemas.domain.ingest import Appeared, Notification
 from schemas.domain.storage import StorageBackend
 
 if TYPE_CHECKING:
@@ -91,6 +92,19 @@ class S3MediaStore:
             content_type=found.get("ContentType"),
             metadata={name.lower(): value for name, value in found["Metadata"].items()},
         )
+
+    def changed_since(self, moment: datetime) -> Iterator[Notification]:
+        """Every object in the bucket written since `moment`.
+
+        Raises:
+            Unavailable: when the object store does not answer.
+        """
+        bucket = self._settings.bucket
+        with self._translated():
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for item in page.get("Contents", ()):
+                    if item["LastModified"] >= moment:
+                        yield Notification(bucket, item["Key"], "listing")
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`.

@@ -6,7 +6,7 @@
 * `Ports` is built once per process, on first use, so that no connection crosses a fork.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,6 +104,9 @@ class MediaStore(Protocol):
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
+
+    def changed_since(self, moment: datetime) -> Iterator[Notification]:
+        """Every object in a storage backend's bucket written since `moment`."""
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`."""
@@ -211,8 +214,17 @@ class Noticed:
 class Notices(Protocol):
     """Notifications of objects that appeared, durable before they are acknowledged."""
 
-    def append(self, notifications: Sequence[Notification]) -> None:
-        """Make `notifications` durable."""
+    def append(self, notifications: Sequence[Notification], now: datetime) -> None:
+        """Make `notifications` durable, and remember when that last happened."""
+
+    def unheard_since(self) -> datetime | None:
+        """Since when notifications may have been missed; None if ever since.
+
+        That is when the last were made durable, and stays so until `caught_up` is called.
+        """
+
+    def caught_up(self) -> None:
+        """Note that whatever was missed has been made durable."""
 
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
@@ -272,6 +284,30 @@ class Limits:
     reply_timeout_s: float
     object_timeout_s: int
     presigned_url_timeout_s: int
+
+
+class Intake(Protocol):
+    """The part of `Ports` that taking notifications needs."""
+
+    @property
+    def media(self) -> MediaStore:
+        """The object store."""
+
+    @property
+    def jobs(self) -> JobStore:
+        """Jobs, for their ping."""
+
+    @property
+    def notices(self) -> Notices:
+        """Where notifications go."""
+
+    @property
+    def queue(self) -> TaskQueue:
+        """Who is told of them."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
 
 
 @dataclass(frozen=True, slots=True)

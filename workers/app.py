@@ -4,7 +4,6 @@ from functools import lru_cache
 
 from celery import Celery
 
-from infra.bootstrap import build_ports
 from infra.settings import Settings
 from tasks.celery_tasks import Operation
 from tasks.ports import Ports
@@ -16,6 +15,8 @@ app.config_from_object("celeryconfig")
 @lru_cache
 def connect() -> Ports:
     """The ports of this process."""
+    from infra.bootstrap import build_ports  # noqa: PLC0415 - beat never needs it
+
     return build_ports(Settings.from_env(), app)
 
 

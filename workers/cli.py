@@ -4,18 +4,28 @@
 * Commands import what they need when they run: some of it takes seconds.
 """
 
+import logging
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from threading import Thread
+from time import sleep
+from typing import Final, ParamSpec, TypeVar
 
 import click
 
 from infra.settings import Settings, SettingsError, is_loopback
 from infra.telemetry import configure_logging
-from schemas.domain.errors import TamsError
-from workers.client.commands import demo, get, ingest
+from schemas.domain.errors import TamsError, Unavailable
+from tasks import ingest
+from tasks.ports import Intake
+
+_CLIENT: Final = ("demo", "get", "ingest")
+_PAUSE_S: Final = 5.0
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,15 +44,25 @@ def _plainly(command: Callable[P, T]) -> Callable[P, T]:
     return plain
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands of this module, and those of the client, which are imported when needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_CLIENT])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _CLIENT:
+            return super().get_command(ctx, cmd_name)
+        from workers.client import commands
+
+        command: click.Command = getattr(commands, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tams-server")
 def main() -> None:
     """A Time-addressable Media Store."""
-
-
-main.add_command(ingest)
-main.add_command(get)
-main.add_command(demo)
 
 
 @main.command()
@@ -98,8 +118,10 @@ def api() -> None:
 def worker(queues: str) -> None:
     """Work on what waits in the queues."""
     configure_logging()
+    from infra.bootstrap import preload
     from workers.app import app
 
+    preload()  # once, before the children are forked
     app.Worker(queues=queues, loglevel="INFO", hostname="tams@%h", quiet=True).start()
 
 
@@ -121,16 +143,20 @@ def listen() -> None:
     from cheroot.wsgi import Server
 
     from api import create_listener
-    from workers.app import connect
+    from infra.bootstrap import build_intake
+    from workers.app import app
 
     settings = Settings.from_env()
     _require_loopback(settings.listener_host, "TAMS_LISTENER_HOST")
+    intake = build_intake(settings, app)
     server = Server(
         (settings.listener_host, settings.listener_port),
-        create_listener(connect(), settings.listener_token),
+        create_listener(intake, settings.listener_token),
         numthreads=8,
         server_name="tams-listener",
     )
+    unheard_since = intake.notices.unheard_since()
+    Thread(target=_catch_up, args=(intake, unheard_since), daemon=True).start()
     try:
         server.start()
     except KeyboardInterrupt:
@@ -173,6 +199,16 @@ def vast_local(
         )
     except CannotStart as error:
         raise click.ClickException(str(error)) from error
+
+
+def _catch_up(intake: Intake, unheard_since: datetime | None) -> None:
+    """Catch up with the bucket, as soon as all that takes is there."""
+    while True:
+        try:
+            return ingest.catch_up(intake, unheard_since)
+        except Unavailable as error:
+            log.warning("not caught up with the bucket yet: %s", error)
+            sleep(_PAUSE_S)
 
 
 def _require_loopback(host: str, variable: str) -> None:

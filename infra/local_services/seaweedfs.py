@@ -38,7 +38,7 @@ _PARTS = ("master", "volume", "filer", "s3", "admin")
 _SOCKETS = Path("/tmp")  # noqa: S108 - where weed puts its sockets, whatever it is told
 
 # weed 4.48 tries each notification once, whatever this says: one that comes while the
-# listener is away is only in its log, which is why the bucket is listed from time to time.
+# listener is away is only in its log, which is why the listener lists the bucket at its start.
 _NOTIFICATIONS = """\
 [notification.webhook]
 enabled = true

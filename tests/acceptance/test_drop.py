@@ -6,10 +6,12 @@ from typing import Any
 
 import boto3
 import httpx
+import psutil
 import pytest
 
 from infra.media.demo import make_recording
 from tests.making import listed, put_flow, timeranges
+from tests.services.running import Running
 
 _DEADLINE_S = 60.0
 
@@ -165,3 +167,16 @@ def test_an_upload_to_an_allocated_place_waits_for_its_registration(
     assert not [p for p in problems if item["object_id"] in p["key"]]
     segment = {"object_id": item["object_id"], "timerange": "[0:0_1:0)"}
     assert api.post(f"/flows/{flow_id}/segments", json=segment).status_code == 201
+
+
+def test_a_file_dropped_while_nobody_listened_is_found(
+    api: httpx.Client, store: Running, s3: Any, bucket: str
+) -> None:
+    flow_id = put_flow(api)
+    listener = psutil.Process(store.facts["processes"]["listener"])
+
+    listener.suspend()  # it takes no notification ...
+    s3.put_object(Bucket=bucket, Key=f"live/{flow_id}/0_1000.ts", Body=b"x")
+    listener.kill()  # ... and never will
+
+    assert timeranges(eventually(lambda: listed(api, flow_id))) == ["[0:0_1:0)"]

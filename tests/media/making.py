@@ -25,6 +25,9 @@ class Recipe:
     sample_rate: int = 48_000
     first_frame: int = 0
     options: dict[str, str] = field(default_factory=dict)
+    encoder: dict[str, str] = field(default_factory=dict)
+    pixels: str = "yuv420p"
+    pixel_aspect: Fraction | None = None
 
     @property
     def seconds(self) -> Fraction:
@@ -75,8 +78,11 @@ def _video(container, recipe):
         options |= {"preset": "fast"} if recipe.open_gop else {}
     if recipe.codec == "libx265":
         options |= {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=0:scenecut=0"}
+    options |= recipe.encoder
     stream = container.add_stream(recipe.codec, rate=recipe.rate, options=options)
-    stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, recipe.pixels
+    if recipe.pixel_aspect:
+        stream.codec_context.sample_aspect_ratio = recipe.pixel_aspect
     stream.codec_context.time_base = 1 / recipe.rate
     return stream
 
@@ -93,6 +99,7 @@ def _picture(n, recipe):
         plane.update(bytes([level]) * plane.buffer_size)
     top = bytes([235]) * (n % WIDTH)
     frame.planes[0].update(top + bytes(memoryview(frame.planes[0]))[len(top) :])
+    frame = frame.reformat(format=recipe.pixels)
     frame.pts, frame.time_base = n + recipe.first_frame, 1 / recipe.rate
     return frame
 

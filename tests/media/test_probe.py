@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
+import av
 import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -111,12 +112,65 @@ def test_everything_known_of_sound_is_stated(tmp_path):
     )
 
 
-def test_colours_are_stated_when_the_file_states_them(tmp_path):
-    plain = Recipe(suffix=".mp4", audio=None)
+PICTURES = {
+    "nothing said of colours": (Recipe(), {"colorspace": None, "transfer_characteristic": None}),
+    "HDR": (
+        Recipe(
+            codec="libx265",
+            pixels="yuv420p10le",
+            encoder={
+                "x265-params": "log-level=none:colorprim=bt2020:transfer=smpte2084"
+                ":colormatrix=bt2020nc"
+            },
+        ),
+        {"colorspace": "BT2100", "transfer_characteristic": "PQ", "bit_depth": 10},
+    ),
+    "HD": (
+        Recipe(encoder={"x264-params": "colorprim=bt709:transfer=bt709:colormatrix=bt709"}),
+        {"colorspace": "BT709", "transfer_characteristic": "SDR"},
+    ),
+    "top field first": (
+        Recipe(encoder={"x264-params": "tff=1"}),
+        {"interlace_mode": "interlaced_tff", "frame_rate": Fraction(25)},
+    ),
+    "bottom field first": (
+        Recipe(encoder={"x264-params": "bff=1"}),
+        {"interlace_mode": "interlaced_bff", "frame_rate": Fraction(25)},
+    ),
+    "4:2:2": (
+        Recipe(pixels="yuv422p10le"),
+        {"horizontal_subsampling": 2, "vertical_subsampling": 1, "bit_depth": 10},
+    ),
+    "wide pixels": (
+        Recipe(codec="mpeg2video", pixel_aspect=Fraction(16, 15)),
+        {"pixel_aspect_ratio": Fraction(16, 15), "aspect_ratio": Fraction(16, 9)},
+    ),
+}
 
-    parameters = probe(record(tmp_path / "r", plain)).streams[0].parameters
 
-    assert (parameters.colorspace, parameters.transfer_characteristic) == (None, None)
+@pytest.mark.parametrize(("recipe", "expected"), PICTURES.values(), ids=PICTURES)
+def test_what_the_pictures_are_like_is_read_from_the_file(tmp_path, recipe, expected):
+    parameters = probe(record(tmp_path / "r", recipe)).streams[0].parameters
+
+    assert {name: getattr(parameters, name) for name in expected} == expected
+
+
+def test_a_variable_frame_rate_is_called_variable(tmp_path, flow_put):
+    steady = record(tmp_path / "steady", Recipe(audio=None))
+    uneven = tmp_path / "uneven.mkv"
+    with av.open(str(steady)) as source, av.open(str(uneven), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.pts += packet.pts**2 // 300_000  # slower and slower
+                packet.dts += packet.dts**2 // 300_000
+                packet.stream = stream
+                target.mux(packet)
+
+    fields = probe(uneven).flow_fields(0)
+
+    assert fields["essence_parameters"]["vfr"] is True
+    assert "frame_rate" not in fields["essence_parameters"]
 
 
 def test_a_collection_says_where_each_stream_was(tmp_path):

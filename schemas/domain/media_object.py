@@ -5,6 +5,7 @@
 * An object allocated in our storage is registered first by the flow it was allocated for;
   after that any flow may reuse it.
 * What is said of an object at its first registration holds: a reuse may repeat it, not change it.
+* Either all media of a flow have an init segment, or none has (`init_segments`).
 * Where an object can be fetched from is a set of instances; URLs are made from them on read.
 """
 
@@ -85,6 +86,7 @@ def as_media(
         known = _registered(known, offer, flow)
     else:
         _check_reuse(known, offer)
+    _check_init_fits(known, flow)
     assert known.timerange is not None  # registered media always has one
     if not known.timerange.contains(segment.object_part):
         raise Invalid(
@@ -132,16 +134,6 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
 
 def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:
     _check_allocated_for(known, flow, "object_id")
-    if flow.init_segments and offer.init_object_id is None:
-        raise Invalid(
-            f"flow {flow.id} has init_segments set, so init_object_id is required",
-            field="init_object_id",
-        )
-    if offer.init_object_id is not None and not flow.init_segments:
-        raise Invalid(
-            f"flow {flow.id} does not have init_segments set, so init_object_id is not allowed",
-            field="init_object_id",
-        )
     return replace(
         known,
         role=Role.MEDIA,
@@ -171,6 +163,20 @@ def _check_reuse(known: MediaObject, offer: Offer) -> None:
                 f"object {known.id} is registered with {field} {stored}, not {offered}",
                 field=field,
             )
+
+
+def _check_init_fits(known: MediaObject, flow: Flow) -> None:
+    if flow.init_segments and known.init_object_id is None:
+        raise Invalid(
+            f"flow {flow.id} has init_segments set, so object {known.id} needs an init_object_id",
+            field="init_object_id",
+        )
+    if known.init_object_id is not None and not flow.init_segments:
+        raise Invalid(
+            f"flow {flow.id} does not have init_segments set, so object {known.id} cannot have an "
+            "init_object_id in it",
+            field="init_object_id",
+        )
 
 
 def _check_links(links: tuple[Link, ...], labels: Collection[str]) -> None:

@@ -3,15 +3,18 @@
 * A backend is one bucket of one object store; it never changes its id (TAMS 8.2, schema
   `storage-backends-list`).
 * The key of an object is made once, at allocation; whoever reads the bucket can tell its day
-  and flow from it.
+  and flow from it. An object's id may be any text, a key may not: object stores refuse some and
+  take others for paths, so the key of an unusual id ends in its digest.
 * All filters on URLs apply together. A URL without a label, or without a backend, passes a
   filter on labels, or on backends, only when that filter is absent (GET segments, parameters
   `accept_get_urls`, `accept_storage_ids`, `presigned`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.media_object import Controlled, Instance
@@ -19,6 +22,7 @@ from schemas.domain.query import ANY_TAGS, TagFilter
 from schemas.domain.source import Tags
 
 KEY_PREFIX = "objects/"
+_PLAIN = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +69,6 @@ def wanted(
 
 def storage_key(flow_id: FlowId, object_id: ObjectId, now: datetime) -> str:
     """The key a new object is to be stored under."""
-    return f"{KEY_PREFIX}{now:%Y/%m/%d}/{flow_id}/{object_id}"
+    plain = _PLAIN.fullmatch(object_id) is not None
+    name = object_id if plain else f"~{sha256(object_id.encode()).hexdigest()}"
+    return f"{KEY_PREFIX}{now:%Y/%m/%d}/{flow_id}/{name}"

@@ -1,6 +1,7 @@
 """Puts the blueprints together into the two WSGI applications."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
@@ -49,7 +50,12 @@ class IdConverter(UUIDConverter):
 class ObjectIdConverter(PathConverter):
     """The rest of a path, whatever is in it."""
 
-    regex = ".+"
+    regex = "(?s:.+)"
+    part_isolating = False
+
+    def to_url(self, value: str) -> str:
+        """One part of a path, so that `..` in it stays what it is."""
+        return quote(value, safe="")
 
 
 def create_app(ports: Ports) -> Flask:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from flask import request
+from flask import request, url_for
 
 from schemas.domain.query import Page
 
@@ -17,7 +17,8 @@ def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dic
         query = [(name, text) for name, text in request.args.items(multi=True) if name != "page"]
         following = urlencode([*query, ("page", page.next_key)])
         headers["X-Paging-NextKey"] = page.next_key
-        headers["Link"] = f'<{request.base_url}?{following}>; rel="next"'
+        here = url_for(request.endpoint or "", _external=True, **(request.view_args or {}))
+        headers["Link"] = f'<{here}?{following}>; rel="next"'
     return headers
 
 

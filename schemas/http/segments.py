@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId
@@ -34,7 +34,7 @@ class SegmentPostSchema(Schema):
 
         unknown = INCLUDE
 
-    object_id = fields.String(required=True)
+    object_id = fields.String(required=True, validate=validate.Length(min=1))
     timerange = TimeRangeField(required=True)
     init_object_id = fields.String()
     ts_offset = TimestampField()

@@ -1,0 +1,48 @@
+"""The specification, and a client whose every response is checked against it.
+
+The specification stands beside the checkout, in `shared/spec`, or where TAMS_SPEC_DIR says;
+without it these tests are skipped.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.settings import process_environment
+from tests.services.running import Running
+from tests.spec.agreement import Agreement
+from tests.spec.official import Document, Official
+
+_BESIDE = Path(__file__).parents[3] / "shared" / "spec"
+
+
+@pytest.fixture(scope="session")
+def official() -> Official:
+    directory = Path(process_environment().get("TAMS_SPEC_DIR") or _BESIDE) / "8.2"
+    if not directory.is_dir():
+        pytest.skip(f"the specification is not in {directory}; TAMS_SPEC_DIR says where it is")
+    return Official(directory)
+
+
+@pytest.fixture(scope="session")
+def served(store: Running) -> Document:
+    """Our own OpenAPI document, as it is served."""
+    return Document(httpx.get(f"{store.facts['api']}/openapi.json").json())
+
+
+@pytest.fixture(scope="session")
+def api(store: Running, official: Official, served: Document) -> Iterator[httpx.Client]:
+    """A client that checks what it is answered."""
+    hooks = {"response": [Agreement(official, served)]}
+    with httpx.Client(base_url=store.facts["api"], timeout=60, event_hooks=hooks) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def backend(api: httpx.Client) -> dict[str, Any]:
+    """The storage backend of the store."""
+    (only,) = api.get("/service/storage-backends").json()
+    return dict(only)

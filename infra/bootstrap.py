@@ -49,14 +49,7 @@ class MediaReader:
         """Its timestamps; raises Invalid with the reason it cannot be read."""
         from infra.media.timing import measure
 
-        timing = measure(file)
-        return Measured(
-            timing.start_ns,
-            timing.end_ns,
-            timing.last_duration_ns,
-            timing.sample_count,
-            timing.key_frame_count,
-        )
+        return measure(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,37 +6,16 @@
   that a recorder would write next: a container's rounding is taken off, not added.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from infra.media.codecs import Kind
 from infra.media.opening import MediaFile, opened
 from infra.media.sampling import floor_ns
 from infra.media.scan import Track, scan
-from schemas.domain.timerange import TimeRange
+from schemas.domain.ingest import Measured
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The presentation times in a media object, in nanoseconds of its own clock.
-
-    `sample_count` counts video frames or audio samples; `last_duration_ns` is that of the
-    last of them; `key_frame_count` is 0 for audio.
-    """
-
-    start_ns: int
-    end_ns: int
-    last_duration_ns: int
-    sample_count: int
-    key_frame_count: int
-
-    @property
-    def timerange(self) -> TimeRange:
-        """From the first sample up to the end of the last, as TAMS's `object_timerange`."""
-        return TimeRange.half_open(self.start_ns, self.end_ns)
-
-
-def measure(file: MediaFile) -> Timing:
+def measure(file: MediaFile) -> Measured:
     """The timing of the media object in `file`, a path or a seekable binary file object.
 
     Raises:
@@ -52,12 +31,12 @@ def leading(tracks: tuple[Track, ...]) -> Track:
     return next((t for t in tracks if t.kind is Kind.VIDEO), tracks[0])
 
 
-def timing_of(track: Track) -> Timing:
+def timing_of(track: Track) -> Measured:
     """The timing of the samples of one track."""
     sampling = track.sampling
     last = sampling.last()
     end_ticks = sampling.end(last) // track.time_base
-    return Timing(
+    return Measured(
         start_ns=floor_ns(sampling.first),
         end_ns=floor_ns(end_ticks * track.time_base),
         last_duration_ns=floor_ns(last_sample_duration(track, last)),

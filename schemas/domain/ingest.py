@@ -100,13 +100,22 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the media itself says of its time; nanoseconds on the object's own timeline."""
+    """What the media itself says of its time; nanoseconds on the object's own timeline.
+
+    `sample_count` counts video frames or audio samples; `last_duration_ns` is that of the
+    last of them; `key_frame_count` is 0 for audio.
+    """
 
     start_ns: int
     end_ns: int
     last_duration_ns: int
     sample_count: int
-    key_frame_count: int | None
+    key_frame_count: int
+
+    @property
+    def timerange(self) -> TimeRange:
+        """From the first sample up to the end of the last."""
+        return TimeRange.half_open(self.start_ns, self.end_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +163,7 @@ def offer(appeared: Appeared, placement: Placement, measured: Measured | None) -
     timerange, offset = placement.timerange, placement.ts_offset_ns or 0
     object_timerange, last_duration, key_frames = placement.object_timerange, None, None
     if measured is not None:
-        found = TimeRange.half_open(measured.start_ns, measured.end_ns)
-        object_timerange = object_timerange or found
+        object_timerange = object_timerange or measured.timerange
         last_duration, key_frames = measured.last_duration_ns, measured.key_frame_count
         if timerange is None:
             if placement.start_ns is not None:

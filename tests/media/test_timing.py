@@ -11,7 +11,8 @@ import pytest
 
 from infra.media.errors import UnreadableMedia
 from infra.media.opening import name
-from infra.media.timing import Timing, measure
+from infra.media.timing import measure
+from schemas.domain.ingest import Measured
 from tests.media.making import Recipe, record
 
 
@@ -19,7 +20,7 @@ def test_a_transport_stream_is_measured_by_its_video(tmp_path):
     recording = record(tmp_path / "r", Recipe(first_frame=100))
 
     # Two B-frames put the first picture two frames behind the first decoding time.
-    assert measure(recording) == Timing(
+    assert measure(recording) == Measured(
         start_ns=4_000_000_000,
         end_ns=7_000_000_000,
         last_duration_ns=40_000_000,
@@ -40,7 +41,7 @@ def test_an_mp4_is_measured_by_its_video(tmp_path):
 def test_sound_is_measured_in_samples(tmp_path):
     wav = record(tmp_path / "r", Recipe(suffix=".wav", codec=None, audio="pcm_s16le"))
 
-    assert measure(wav) == Timing(
+    assert measure(wav) == Measured(
         start_ns=0,
         end_ns=140 * 1_024 * 10**9 // 48_000,
         last_duration_ns=20_833,

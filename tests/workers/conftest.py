@@ -1,0 +1,82 @@
+"""Ports over real services with no worker running, so that a test decides what happens when."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from infra.bootstrap import build_ports
+from infra.s3 import S3MediaStore
+from infra.vast.migrate import migrate
+from infra.vast.session import Database
+from schemas.domain.identifiers import FlowId, ObjectId
+from schemas.domain.segment import Link, Offer, Segment
+from schemas.domain.timerange import TimeRange
+from tasks import flows
+from tasks.ports import Ports
+from tests.making import new_id, video
+from tests.services.running import Running, running_services
+
+SHARDS = 4
+
+
+@dataclass
+class Bells:
+    """The `TaskQueue` of these tests: it only remembers who rang."""
+
+    rung: list[int] = field(default_factory=list)
+    ingest: int = 0
+
+    def ring(self, shard: int) -> None:
+        self.rung.append(shard)
+
+    def answered(self, shard: int) -> None:
+        self.rung = [other for other in self.rung if other != shard]
+
+    def ring_ingest(self) -> None:
+        self.ingest += 1
+
+    def answered_ingest(self) -> None:
+        self.ingest = 0
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_services(tmp_path_factory.mktemp("services"), TAMS_SHARDS=str(SHARDS)) as running:
+        settings = running.settings
+        S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket()
+        migrate(Database(settings.vast), settings.vast, settings.shards)
+        yield running
+
+
+@pytest.fixture
+def ports(services: Running) -> Ports:
+    settings = services.settings
+    built = build_ports(settings, Celery(broker=settings.redis_url))
+    return with_ports(built, queue=Bells())
+
+
+def with_ports(ports: Ports, **changed: Any) -> Ports:
+    fields = {name: getattr(ports, name) for name in Ports.__dataclass_fields__}
+    return Ports(**{**fields, **changed})
+
+
+def put_flow(ports: Ports) -> FlowId:
+    flow = video(new_id())
+    flows.put(ports, FlowId(flow["id"]), flow, by="test")
+    return FlowId(flow["id"])
+
+
+def offer(flow_id: FlowId, start_s: int, end_s: int, object_id: str | None = None) -> Offer:
+    object_id = object_id or new_id()
+    timerange = TimeRange.half_open(start_s * 10**9, end_s * 10**9)
+    return Offer(
+        Segment(flow_id, ObjectId(object_id), timerange),
+        links=(Link("elsewhere", f"http://elsewhere.example/{object_id}"),),
+    )
+
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)

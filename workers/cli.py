@@ -172,6 +172,13 @@ def listen() -> None:
 @click.option("--bucket", "buckets", multiple=True, default=["tams-db"], show_default=True)
 @click.option("--access-key", envvar="TAMS_VAST_ACCESS_KEY", default="tams")
 @click.option("--secret-key", envvar="TAMS_VAST_SECRET_KEY", default=None)
+@click.option(
+    "--chaos",
+    envvar="TAMS_VAST_CHAOS",
+    default="",
+    metavar="SPEC",
+    help="Trouble on purpose, for tests; see docs/vast-local.md.",
+)
 def vast_local(
     host: str,
     port: int,
@@ -179,6 +186,7 @@ def vast_local(
     buckets: tuple[str, ...],
     access_key: str,
     secret_key: str | None,
+    chaos: str,
 ) -> None:
     """Serve VAST Database's protocol from a local file, until stopped.
 
@@ -195,6 +203,7 @@ def vast_local(
             buckets=buckets,
             access_key=access_key,
             secret_key=secret_key or DEFAULT_SECRET_KEY,
+            chaos=chaos,
             ready=lambda found: click.echo(f"listening on http://{host}:{found}"),
         )
     except CannotStart as error:

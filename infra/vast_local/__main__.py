@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--bucket", action="append", default=[], help="may be repeated")
     parser.add_argument("--access-key", default=DEFAULT_ACCESS_KEY)
     parser.add_argument("--secret-key", default=DEFAULT_SECRET_KEY)
+    parser.add_argument("--chaos", default="", metavar="SPEC", help="trouble, as in chaos.py")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -27,6 +28,7 @@ def main() -> int:
             buckets=options.bucket,
             access_key=options.access_key,
             secret_key=options.secret_key,
+            chaos=options.chaos,
             ready=_announce,
         )
     except CannotStart as error:

@@ -78,6 +78,12 @@ class Table:
         """Columns by client name."""
         return {column.field.name: column for column in self.columns}
 
+    @cached_property
+    def sorted_columns(self) -> tuple[Column, ...]:
+        """Columns of the sort key, in key order."""
+        by_id = {column.id: column for column in self.columns}
+        return tuple(by_id[id_] for id_ in self.sort_key)
+
     def column(self, name: str) -> Column:
         """Return a column by name or refuse with 404."""
         if name not in self.by_name:

@@ -70,3 +70,10 @@ class Unsupported(Refused):
 
 class Lost(Conflict):
     """409: another transaction came first; this one has failed."""
+
+
+class SlowDown(Refused):
+    """503: nothing has happened; clients try again after a while."""
+
+    status = 503
+    default_code = "SlowDown"

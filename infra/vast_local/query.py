@@ -8,23 +8,25 @@
 * Rows usually lie in the file in row id order but need not. So a page is read as it
   comes. When there is more than it can hold, a count shows whether it got all the rows up
   to its last one; only if it did not is it read again, in order.
-* A projection only sorts the rows within a page.
+* A sorted table, or a projection, is read in key order instead: NULL is the greatest value,
+  equal keys follow in row id order. The next row id of such a page is the number of a place
+  the transaction remembers, so the rows read so far may be deleted meanwhile.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from infra.vast_local import protocol, types
-from infra.vast_local.catalog import Projection, Table
+from infra.vast_local.catalog import Column, Projection, Table
 from infra.vast_local.definitions import ROW_ID
 from infra.vast_local.errors import Invalid
 from infra.vast_local.flatbuf import reading, root
 from infra.vast_local.nodes import Node, number
 from infra.vast_local.predicates import Condition, compile_filter
+from infra.vast_local.transactions import Transaction
 
 ROW_GROUP = 1 << 16
 """Row ids in a row group, fixed by the protocol."""
@@ -45,13 +47,14 @@ class Query:
     table: Table
     leaves: tuple[Node, ...]
     condition: Condition
-    order: tuple[str, ...] = ()
+    order: tuple[Column, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Physical columns to read, the row id first."""
-        named = [ROW_ID, *(leaf.column for leaf in self.leaves), *self.order]
-        return tuple(dict.fromkeys(named))
+        read = (leaf.column for leaf in self.leaves)
+        key = (column.physical for column in self.order)
+        return tuple(dict.fromkeys([ROW_ID, *read, *key]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class Page:
     next_row: int
 
 
+Pages = list[tuple[int, Page]]
+"""Pages of a response, each with its sub-split."""
+
+
 def decode(table: Table, body: bytes) -> Query:
     """Return the query of a request body or refuse it with 400."""
     with reading("the query"):
@@ -86,28 +93,27 @@ def decode(table: Table, body: bytes) -> Query:
         leaves = tuple(nodes[field.uint(0)] for field in source.tables(4))
     if not all(leaf.is_leaf for leaf in leaves):
         raise Invalid("a projection names leaf columns")
-    return Query(table, leaves, condition)
+    return Query(table, leaves, condition, order=table.sorted_columns)
 
 
 def sorted_by(query: Query, projection: Projection) -> Query:
     """Return the query answered from a projection."""
-    order = tuple(query.table.column(name).physical for name in projection.sorted)
-    return Query(query.table, query.leaves, query.condition, order)
+    return replace(query, order=tuple(map(query.table.column, projection.sorted)))
 
 
 def suited(query: Query) -> Projection | None:
     """Return a projection that has the query's columns and is sorted by what it filters."""
-    read = {*query.condition.columns, *query.columns} - {ROW_ID}
+    asked = {leaf.column for leaf in query.leaves} | query.condition.columns
     for projection in query.table.projections:
         names = (*projection.sorted, *projection.unsorted)
         covered = {query.table.column(name).physical for name in names}
         key = query.table.column(projection.sorted[0]).physical
-        if key in query.condition.columns and read <= covered:
+        if key in query.condition.columns and asked - {ROW_ID} <= covered:
             return projection
     return None
 
 
-def frames(query: Query, pages: Iterable[tuple[int, Page]]) -> Iterator[bytes]:
+def frames(query: Query, pages: Pages) -> Iterator[bytes]:
     """Return the response of a query from the pages of its sub-splits."""
     for stream, page in pages:
         arrays = {name: _array(page.rows.column(name)) for name in page.rows.column_names}
@@ -119,44 +125,71 @@ def frames(query: Query, pages: Iterable[tuple[int, Page]]) -> Iterator[bytes]:
 class Reader:
     """Reads the pages of one query in one transaction."""
 
-    def __init__(
-        self, cursor: duckdb.DuckDBPyConnection, query: Query, *, end: int, budget: int
-    ) -> None:
-        """Read with a cursor; ``end`` is after the last row id, ``budget`` bytes per page."""
-        self._cursor = cursor
+    def __init__(self, tx: Transaction, query: Query, *, end: int, budget: int) -> None:
+        """Read in a transaction; ``end`` is after the last row id, ``budget`` bytes per page."""
+        self._cursor = tx.cursor
+        self._places = tx.places
         self._query = query
         self._end = end
         self._budget = budget
 
     def page(self, share: Share, start: int, limit: int) -> Page:
-        """Return the page of a sub-split that starts at a row id."""
-        if max(start, share.place * share.run) >= self._end:
-            return self._page(self._nothing(), protocol.FINISHED)
+        """Return the page of a sub-split that goes on at ``start``, 0 at first."""
+        if share.place * share.run >= self._end:
+            return Page(self._nothing(), protocol.FINISHED)
+        read = self._by_key if self._query.order else self._by_id
+        return read(share, start, limit)
+
+    def _by_id(self, share: Share, start: int, limit: int) -> Page:
+        if start >= self._end:
+            return Page(self._nothing(), protocol.FINISHED)
         where = [self._query.condition.sql, share.sql, f"{ROW_ID} >= {start}"]
-        rows, whole = self._read(where, f"LIMIT {limit + 1}")
+        parameters = self._query.condition.parameters
+        rows, whole = self._read(where, parameters, f"LIMIT {limit + 1}")
         if whole and rows.num_rows <= limit:
-            return self._page(_in_order(rows), protocol.FINISHED)
+            return Page(_in_order(rows), protocol.FINISHED)
         last = pc.max(rows.column(ROW_ID)).as_py()
         where.append(f"{ROW_ID} <= {last}")
         if self._count(where) == rows.num_rows:
             rows = _in_order(rows)
         else:
-            rows, _ = self._read(where, f"ORDER BY {ROW_ID} LIMIT {limit}")
+            rows, _ = self._read(where, parameters, f"ORDER BY {ROW_ID} LIMIT {limit}")
         rows = rows.slice(0, limit)
-        return self._page(rows, 1 + rows.column(ROW_ID)[-1].as_py())
+        return Page(rows, 1 + rows.column(ROW_ID)[-1].as_py())
+
+    def _by_key(self, share: Share, start: int, limit: int) -> Page:
+        key = [*(column.physical for column in self._query.order), ROW_ID]
+        where = [self._query.condition.sql, share.sql]
+        parameters = list(self._query.condition.parameters)
+        if start:
+            marks = [f"?::{types.sql(types.storage(c.field.type))}" for c in self._query.order]
+            where.append(f"row({', '.join(key)}) > row({', '.join(marks)}, ?::BIGINT)")
+            parameters += self._place(start)
+        order = ", ".join(f"{name} NULLS LAST" for name in key)
+        rows, whole = self._read(where, parameters, f"ORDER BY {order} LIMIT {limit + 1}")
+        if whole and rows.num_rows <= limit:
+            return Page(rows, protocol.FINISHED)
+        rows = rows.slice(0, limit)
+        self._places.append(tuple(rows.column(name)[-1].as_py() for name in key))
+        return Page(rows, len(self._places))
+
+    def _place(self, start: int) -> tuple[object, ...]:
+        if start > len(self._places):
+            raise Invalid("in key order a query goes on only where its transaction left off")
+        return self._places[start - 1]
 
     def _count(self, where: list[str]) -> int:
         statement = f"SELECT count(*) FROM {self._query.table.physical} WHERE {_all(where)}"  # noqa: S608
         counted = self._cursor.execute(statement, self._query.condition.parameters).fetchall()
         return int(counted[0][0])
 
-    def _read(self, where: list[str], tail: str) -> tuple[pa.Table, bool]:
+    def _read(self, where: list[str], parameters: list[object], tail: str) -> tuple[pa.Table, bool]:
         """Read rows as they come; the second value says whether the budget let all through."""
         statement = (
             f"SELECT {', '.join(self._query.columns)} FROM {self._query.table.physical} "  # noqa: S608
             f"WHERE {_all(where)} {tail}"
         )
-        relation = self._cursor.sql(statement, params=self._query.condition.parameters)
+        relation = self._cursor.sql(statement, params=parameters)
         reader = relation.to_arrow_reader(_BATCH_ROWS)
         batches, size = [], 0
         for batch in reader:
@@ -166,12 +199,6 @@ class Reader:
                 reader.close()
                 return pa.Table.from_batches(batches), False
         return pa.Table.from_batches(batches, reader.schema), True
-
-    def _page(self, rows: pa.Table, next_row: int) -> Page:
-        if self._query.order and rows.num_rows:
-            keys = [(name, "ascending") for name in self._query.order]
-            rows = rows.take(pc.sort_indices(rows, sort_keys=keys))
-        return Page(rows, next_row)
 
     def _nothing(self) -> pa.Table:
         by_name = {column.physical: column for column in self._query.table.columns}

@@ -2,6 +2,7 @@
 
 * Every request is verified before anything is read from it.
 * What is refused is rendered here, and only here; anything unforeseen is logged and is a 500.
+* Chaos stands between the signature and the routes, and only when asked for.
 * The well-known default keys are good on a loopback address only.
 """
 
@@ -14,10 +15,14 @@ from pathlib import Path
 
 from infra.vast_local import calls, catalog, definitions
 from infra.vast_local.auth import Verifier
+from infra.vast_local.calls import Call
+from infra.vast_local.chaos import Chaos, parse
 from infra.vast_local.definitions import Definitions
 from infra.vast_local.errors import CannotStart, Refused
 from infra.vast_local.listener import Answer, Listener, Request, Response
+from infra.vast_local.query import Pages
 from infra.vast_local.routes import Routes
+from infra.vast_local.routes.parts import Parts
 from infra.vast_local.rows import Rows
 from infra.vast_local.storage import Storage
 from infra.vast_local.transactions import Transactions
@@ -39,17 +44,20 @@ def serve(
     buckets: Sequence[str],
     access_key: str = DEFAULT_ACCESS_KEY,
     secret_key: str = DEFAULT_SECRET_KEY,
+    chaos: str = "",
     ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve the database of a directory until SIGTERM or SIGINT.
 
     Port 0 takes a free one; ``ready`` is called with the port once requests are answered.
     Buckets that do not exist are created. ``CannotStart`` says in one line why not.
+    ``chaos`` is a specification of trouble, see :mod:`infra.vast_local.chaos`.
     Signals are handled when called from the main thread, as a process of its own.
     """
     if secret_key == DEFAULT_SECRET_KEY and not _is_loopback(host):
         raise CannotStart(f"the default keys are refused on {host}, which is not loopback")
-    database = Database(data_dir, buckets)
+    trouble = Chaos(parse(chaos)) if chaos else None
+    database = Database(data_dir, buckets, trouble)
     try:
         answer = _verified(Verifier(access_key, secret_key), database.routes)
         with Listener(host, port, answer) as listener:
@@ -61,7 +69,7 @@ def serve(
 class Database:
     """An open database and the routes on it."""
 
-    def __init__(self, data_dir: Path, buckets: Sequence[str]) -> None:
+    def __init__(self, data_dir: Path, buckets: Sequence[str], chaos: Chaos | None = None) -> None:
         """Open or create the database of a directory."""
         self._storage = Storage(data_dir)
         cursor = self._storage.borrow()
@@ -74,7 +82,9 @@ class Database:
         claims = self.transactions.claims
         definers = Definitions(claims, first_id=1 + max((i for _, i in known.objects), default=0))
         rows = Rows(claims, definers, self._storage.row_ids)
-        self.routes = Routes(self.transactions, definers, rows, self._storage.row_ids)
+        arrange = chaos.arrange if chaos else _as_read
+        routes = Routes(Parts(self.transactions, definers, rows, self._storage.row_ids, arrange))
+        self.routes = chaos.around(routes, self.transactions) if chaos else routes
 
     def close(self) -> None:
         """Roll back what is open and close the file."""
@@ -117,7 +127,11 @@ class _Signals:
             signal.signal(number, former)  # type: ignore[arg-type]
 
 
-def _verified(verifier: Verifier, routes: Routes) -> Answer:
+def _as_read(pages: Pages) -> Pages:
+    return pages
+
+
+def _verified(verifier: Verifier, routes: Callable[[Call], Response]) -> Answer:
     def answer(request: Request) -> Response:
         try:
             verifier.check(request.method, request.target, request.headers, request.body)
@@ -125,6 +139,8 @@ def _verified(verifier: Verifier, routes: Routes) -> Answer:
         except Refused as refusal:
             _log.debug("%s %s: %s", request.method, request.target, refusal)
             return _rendered(refusal)
+        except ConnectionError:
+            raise
         except Exception:  # noqa: BLE001 - the edge: whatever broke is logged and is a 500
             _log.exception("%s %s broke", request.method, request.target)
             return _rendered(Refused("the server failed; its log says how"))

@@ -33,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Transaction:
-    """One open transaction; everything but ``used`` is guarded by ``lock``."""
+    """One open transaction; everything but ``used`` is guarded by ``lock``.
+
+    ``places`` are where its queries in key order left off.
+    """
 
     id: int
     cursor: duckdb.DuckDBPyConnection
@@ -42,6 +45,7 @@ class Transaction:
     used: float
     lock: threading.Lock = field(default_factory=threading.Lock)
     changes: dict[Key, Schema | Table | None] = field(default_factory=dict)
+    places: list[tuple[object, ...]] = field(default_factory=list)
     failed: bool = False
     ended: bool = False
 

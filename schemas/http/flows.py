@@ -13,6 +13,7 @@ from marshmallow import (
     ValidationError,
     fields,
     post_load,
+    pre_load,
     validate,
     validates_schema,
 )
@@ -254,11 +255,16 @@ class FlowSchema(_Open):
     essence_parameters = EssenceField()
     profile_id = fields.String(metadata={"description": "Empty: this store has no profiles yet."})
 
+    @pre_load
+    def names_no_profile(self, data: Any, **_: Any) -> Any:
+        """A profile would bring the technical fields; there is none to bring them."""
+        if isinstance(data, Mapping) and data.get("profile_id"):
+            raise ValidationError(f"Profile {data['profile_id']} does not exist.", "profile_id")
+        return data
+
     @validates_schema(skip_on_field_errors=True)
     def fits_format(self, data: Mapping[str, Any], **_: Any) -> None:
         """The technical fields are those of the format."""
-        if data.get("profile_id"):
-            raise ValidationError(f"Profile {data['profile_id']} does not exist.", "profile_id")
         if data["format"] != MULTI:
             for name in ("codec", "essence_parameters"):
                 if name not in data:

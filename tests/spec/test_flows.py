@@ -24,6 +24,15 @@ def _essence(**fields: Any) -> dict[str, Any]:
     return {"frame_width": 640, "frame_height": 360, **fields}
 
 
+@pytest.fixture(scope="module")
+def gapped(api: httpx.Client) -> str:
+    """A flow with content from 0 to 2 s and from 8 to 10 s."""
+    flow = put_flow(api)
+    segments = [external(0, 1_000), external(1_000, 2_000), external(8_000, 10_000)]
+    api.post(f"/flows/{flow}/segments", json=segments).raise_for_status()
+    return flow
+
+
 def test_a_flow_is_created_once_and_replaced_afterwards(api: httpx.Client):
     flow, source = new_id(), new_id()
 
@@ -222,10 +231,10 @@ def test_a_flow_that_keeps_the_rules_is_accepted(api: httpx.Client, fields: dict
     ids=lambda body: body[:20].decode(errors="replace"),
 )
 @pytest.mark.parametrize("kind", ["PUT /flows/{}", "POST /flows/{}/segments"])
-def test_a_body_that_cannot_be_meant_is_400(api: httpx.Client, kind: str, body: bytes):
+def test_a_body_that_cannot_be_meant_is_400(api: httpx.Client, gapped: str, kind: str, body: bytes):
     method, _, path = kind.partition(" ")
 
-    assert api.request(method, path.format(put_flow(api)), content=body).status_code == 400
+    assert api.request(method, path.format(gapped), content=body).status_code == 400
 
 
 def test_a_body_is_read_whatever_its_declared_type(api: httpx.Client):
@@ -237,15 +246,6 @@ def test_a_body_is_read_whatever_its_declared_type(api: httpx.Client):
 
 
 # --- timerange -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def gapped(api: httpx.Client) -> str:
-    """A flow with content from 0 to 2 s and from 8 to 10 s."""
-    flow = put_flow(api)
-    segments = [external(0, 1_000), external(1_000, 2_000), external(8_000, 10_000)]
-    api.post(f"/flows/{flow}/segments", json=segments).raise_for_status()
-    return flow
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,17 @@ def test_the_timerange_is_of_the_segments_that_overlap(
     assert _flow(api, gapped, **query).get("timerange") == expected
 
 
+def test_a_flow_is_found_in_a_gap_of_its_content(api: httpx.Client, gapped: str):
+    source = _flow(api, gapped)["source_id"]
+
+    def found(timerange: str) -> list[str]:
+        query = {"source_id": source, "timerange": timerange}
+        return [flow["id"] for flow in api.get("/flows", params=query).json()]
+
+    assert found("[4:0_5:0)") == [gapped]
+    assert found("[10:0_11:0)") == []
+
+
 # --- sources and collections -----------------------------------------------------------
 
 

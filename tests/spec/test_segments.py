@@ -145,6 +145,19 @@ def test_a_segment_that_breaks_a_rule_is_refused_by_field(
     assert listed(api, empty) == []
 
 
+def test_a_list_with_a_segment_that_cannot_be_meant_is_400_as_a_whole(
+    api: httpx.Client, empty: str
+):
+    inverted = {**external(0, 1), "timerange": "[1:0_0:0)"}
+
+    refused = _post(api, empty, external(0, 1_000), inverted)
+    nothing = api.post(f"/flows/{empty}/segments", json=[])
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "1.timerange")
+    assert nothing.status_code == 400
+    assert listed(api, empty) == []
+
+
 def test_a_flow_without_a_container_takes_no_segments(api: httpx.Client):
     flow = put_flow(api, container="video/mp2t")
     body = {n: v for n, v in api.get(f"/flows/{flow}").json().items() if n != "container"}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
+from socket import gethostname
 from threading import Thread
 from time import sleep
 from typing import Final, ParamSpec, TypeVar
@@ -122,7 +123,14 @@ def worker(queues: str) -> None:
     from workers.app import app
 
     preload()  # once, before the children are forked
-    app.Worker(queues=queues, loglevel="INFO", hostname="tams@%h", quiet=True).start()
+    app.Worker(
+        queues=queues,
+        loglevel="INFO",
+        hostname=f"tams@{gethostname()}",
+        without_gossip=True,  # workers need nothing of each other
+        without_mingle=True,
+        quiet=True,
+    ).start()
 
 
 @main.command()

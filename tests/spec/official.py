@@ -98,7 +98,7 @@ class Official:
     @cached_property
     def document(self) -> Document:
         content = yaml.safe_load((self.directory / "TimeAddressableMediaStore.yaml").read_text())
-        return Document(content, Registry(retrieve=self._retrieve), _BASE)
+        return Document(content, Registry().with_resources(self._schemas()).crawl(), _BASE)
 
     def faults(self, schema: str, value: object) -> list[str]:
         """Why `value` does not fit the schema of that name."""
@@ -113,6 +113,8 @@ class Official:
         """The identifiers in an example."""
         return _UUID.findall((self.directory / "examples" / f"{name}.json").read_text())
 
-    def _retrieve(self, uri: str) -> Resource[Any]:
-        content = json.loads((self.directory / uri.removeprefix(_BASE)).read_text())
-        return Resource.from_contents(content, default_specification=DRAFT202012)
+    def _schemas(self) -> Iterator[tuple[str, Resource[Any]]]:
+        for path in (self.directory / "schemas").glob("*.json"):
+            content = json.loads(path.read_text())
+            resource = Resource.from_contents(content, default_specification=DRAFT202012)
+            yield f"{_BASE}schemas/{path.name}", resource

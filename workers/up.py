@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -44,6 +45,7 @@ SERVICES = ("valkey", "seaweedfs", "vast", "init", "api", "worker", "beat", "lis
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
 _NAME_WIDTH = 9
+_TABLE_WIDTH = 160
 
 
 def up(only: Collection[str] = ()) -> int:
@@ -90,7 +92,8 @@ def _run(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> 
 async def _supervise(endpoints: Path, environ: Mapping[str, str], only: Collection[str]) -> None:
     elsewhere = set(SERVICES).difference(only or SERVICES)
     planned = plan(endpoints.parent, environ, elsewhere)
-    output = _Output(Console(highlight=False))
+    # Addresses and keys are there to be copied: they leave the terminal rather than fold.
+    output = _Output(Console(highlight=False, width=_TABLE_WIDTH))
 
     def changed(processes: Mapping[str, int]) -> None:
         write_private(endpoints, json.dumps(facts(planned.settings, processes), indent=2) + "\n")
@@ -193,9 +196,9 @@ class _Output:
 
 def _addresses(settings: Settings) -> Table:
     s3, vast = settings.s3, settings.vast
-    table = Table(title="The store is running", title_justify="left")
+    table = Table(title="The store is running", title_justify="left", box=SIMPLE)
     for heading in ("", "address", "credentials"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, no_wrap=True)
     table.add_row("API", Address(settings.api_host, settings.api_port).url, "none needed")
     table.add_row("S3", s3.endpoint, f"{s3.access_key}\n{s3.secret_key}")
     table.add_row("", f"bucket {s3.bucket}, region {s3.region}", "")

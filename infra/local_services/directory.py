@@ -103,7 +103,7 @@ class Memory:
 
     def credential(self, name: str) -> str:
         """The credential called `name`; one that nobody knows yet is generated."""
-        return self.credentials.setdefault(name, secrets.token_hex(20))
+        return self.credentials.setdefault(name, secrets.token_hex(16))
 
     def save(self) -> None:
         """Write everything down for the next start."""

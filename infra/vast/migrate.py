@@ -7,6 +7,7 @@
 from vastdb import errors
 
 from infra.settings import VastSettings
+from infra.vast.retry import retried
 from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
@@ -20,10 +21,17 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
         Invalid: when the store was made with another number of shards.
         Unavailable: when the database does not answer, or the bucket does not exist.
     """
-    with database.transaction() as transaction:
-        created = _create_tables(transaction, settings)
-    with database.transaction() as transaction:
-        _fill(transaction, shards)
+
+    def create() -> list[str]:
+        with database.transaction() as transaction:
+            return _create_tables(transaction, settings)
+
+    def fill() -> None:
+        with database.transaction() as transaction:
+            _fill(transaction, shards)
+
+    created = retried(create)
+    retried(fill)
     return created
 
 

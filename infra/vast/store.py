@@ -4,11 +4,9 @@
   only what was read in the same transaction can be replaced.
 * A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
   of two that claim the same name at once, the database lets only one commit.
-* A conflict, or a commit whose outcome is unknown, has the whole transaction done anew after
-  a random wait (full jitter).
+* A transaction that others came before is done anew (see `infra.vast.retry`).
 """
 
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+from infra.vast.retry import retried
 from infra.vast.session import ROW_ID, Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.errors import Unavailable
@@ -34,10 +33,6 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CLAIM_SLOTS: Final = 1_024
-
-_ATTEMPTS: Final = 12
-_FIRST_WAIT_S: Final = 0.02
-_LONGEST_WAIT_S: Final = 1.0
 
 # Below this many objects, asking for them one by one beats reading all a flow has allocated.
 _FEW_OBJECTS: Final = 50
@@ -66,19 +61,16 @@ class VastMetadataStore:
         Raises:
             Unavailable: when the database does not answer, or other writers keep coming first.
         """
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._database.transaction() as transaction:
-                    snapshot = VastSnapshot(transaction)
-                    changes, result = decide(snapshot)
-                    self._claim(transaction, changes.claim)
-                    snapshot.write(changes)
-                return result
-            except Unavailable as error:
-                if not error.retryable or attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(random.uniform(0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempt)))  # noqa: S311 - jitter
-        raise AssertionError("the last attempt returns or raises")
+
+        def once() -> T:
+            with self._database.transaction() as transaction:
+                snapshot = VastSnapshot(transaction)
+                changes, result = decide(snapshot)
+                self._claim(transaction, changes.claim)
+                snapshot.write(changes)
+            return result
+
+        return retried(once)
 
     def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""

@@ -5,10 +5,11 @@
   - ``pages=N`` - at most N rows on a page;
   - ``shuffle`` - pages arrive in pieces, rows of a piece in any order, the pieces of
     different sub-splits in any order; results in key order are left alone;
-  - ``conflict=P`` - a request in a transaction, its commit included, answers 409;
-  - ``slowdown=P`` - a request answers 503 ``SlowDown`` and nothing has happened;
-  - ``lose=P`` - the connection breaks instead of a commit, which rolls back;
-  - ``mute=P`` - the connection breaks after a commit, which has happened;
+  - ``conflict=P`` - a change, or the commit of a transaction with changes, answers 409;
+  - ``slowdown=P`` - a request answers 503 ``SlowDown`` and nothing has happened (never a
+    HEAD, whose answer has no body to say so);
+  - ``lose=P`` - the connection breaks instead of a commit of changes, which rolls back;
+  - ``mute=P`` - the connection breaks after a commit of changes, which has happened;
   - ``cut=P`` - the connection breaks in the middle of a query's result;
   - ``latency=MS`` - a request waits, up to so many milliseconds;
   - ``seed=N`` - the same decisions again, as far as the order of requests is the same.
@@ -33,6 +34,7 @@ from infra.vast_local.transactions import Transactions
 
 _MOST_PIECES = 3
 _MOST_FRAMES = 8
+_READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Chaos:
     def __init__(self, spec: Spec) -> None:
         """Disturb as specified."""
         self._spec = spec
+        self._changed: set[int] = set()
         self._random = random.Random(spec.seed)  # noqa: S311 - chance, not secrecy
 
     def around(
@@ -84,14 +87,15 @@ class Chaos:
 
         def answer(call: Call) -> Response:
             time.sleep(self._random.uniform(0, self._spec.latency) / 1000)
-            if self._happens(self._spec.slowdown):
+            if call.method != "HEAD" and self._happens(self._spec.slowdown):
                 raise SlowDown("chaos: later, please")
-            if (call.method, call.command) == ("PUT", "transaction"):
-                return self._commit(call, routes, transactions)
-            ends = (call.method, call.command) == ("DELETE", "transaction")
-            if call.transaction and not ends and self._happens(self._spec.conflict):
-                with transactions.use(call.transaction):
-                    raise Lost("chaos: another transaction came first")
+            if call.command == "transaction":
+                return self._end(call, routes, transactions)
+            if call.transaction and call.method not in _READING:
+                self._changed.add(call.transaction)
+                if self._happens(self._spec.conflict):
+                    with transactions.use(call.transaction):
+                        raise Lost("chaos: another transaction came first")
             response = routes(self._with_small_pages(call))
             return self._cut(response) if self._happens(self._spec.cut) else response
 
@@ -107,9 +111,15 @@ class Chaos:
             arranged.append(self._random.choice(streams).pop(0))
         return arranged
 
-    def _commit(
+    def _end(
         self, call: Call, routes: Callable[[Call], Response], transactions: Transactions
     ) -> Response:
+        """Begin, commit or roll back; only a commit of changes is disturbed."""
+        if call.method in _READING or call.transaction not in self._changed:
+            return routes(call)
+        self._changed.discard(call.transaction)
+        if call.method == "DELETE":
+            return routes(call)
         if self._happens(self._spec.conflict):
             transactions.roll_back(call.transaction)
             raise Conflict("chaos: the commit came too late")

@@ -3,7 +3,8 @@
 * Requests of one transaction run one at a time, under its lock; requests of different
   transactions never wait for each other's statements.
 * A conflict or a database error ends the transaction's usefulness: it answers 409 from
-  then on, to its commit as well. A refused request (400, 404) changes nothing and does not.
+  then on, to its commit as well. It is undone at once, so it stands in nobody's way until
+  its client notices. A refused request (400, 404) changes nothing and fails nothing.
 * Transaction id 0 means "this request alone": it commits when the request succeeds.
 * A transaction nobody used for ten minutes is rolled back and forgotten (404).
 * A commit with catalog changes and every begin exclude each other for the moment of the
@@ -94,7 +95,7 @@ class Transactions:
             _check_open(transaction)
             if transaction.failed:
                 raise Conflict(f"transaction {id_} has failed and can only be rolled back")
-            with _failing(transaction):
+            with self._failing(transaction):
                 yield transaction
             transaction.used = time.monotonic()
 
@@ -162,16 +163,37 @@ class Transactions:
     def _alone(self) -> Iterator[Transaction]:
         transaction = self._begin()
         try:
-            with _failing(transaction):
+            with self._failing(transaction):
                 yield transaction
         except BaseException:
             self._roll_back(transaction)
             raise
         self._commit(transaction)
 
+    @contextmanager
+    def _failing(self, transaction: Transaction) -> Iterator[None]:
+        """Fail the transaction when a statement conflicts or breaks."""
+        try:
+            yield
+        except duckdb.TransactionException as error:
+            self._fail(transaction)
+            raise Conflict(f"another transaction came first: {error}") from error
+        except Lost:
+            self._fail(transaction)
+            raise
+        except Refused:
+            raise
+        except BaseException:
+            self._fail(transaction)
+            raise
+
+    def _fail(self, transaction: Transaction) -> None:
+        transaction.failed = True
+        self._undo(transaction)
+
     def _commit(self, transaction: Transaction) -> None:
         if transaction.failed:
-            self._roll_back(transaction)
+            self._end(transaction)
             raise Conflict(f"transaction {transaction.id} has failed and was rolled back")
         try:
             if transaction.changes:
@@ -183,18 +205,23 @@ class Transactions:
         except duckdb.Error as error:
             self._roll_back(transaction)
             raise Conflict(f"transaction {transaction.id} cannot commit: {error}") from error
-        self._end(transaction, committed=True)
+        self.claims.leave(transaction.holder, committed=True)
+        self._end(transaction)
 
     def _roll_back(self, transaction: Transaction) -> None:
+        if not transaction.failed:
+            self._undo(transaction)
+        self._end(transaction)
+
+    def _undo(self, transaction: Transaction) -> None:
         try:
             transaction.cursor.rollback()
         except duckdb.TransactionException as error:
             _log.debug("transaction %d was already rolled back: %s", transaction.id, error)
-        self._end(transaction, committed=False)
+        self.claims.leave(transaction.holder, committed=False)
 
-    def _end(self, transaction: Transaction, *, committed: bool) -> None:
+    def _end(self, transaction: Transaction) -> None:
         transaction.ended = True
-        self.claims.leave(transaction.holder, committed=committed)
         self._storage.give_back(transaction.cursor)
 
     def _find(self, id_: int) -> Transaction:
@@ -213,21 +240,3 @@ def _check_open(transaction: Transaction) -> None:
     """Refuse when the transaction ended while this request waited for its lock."""
     if transaction.ended:
         raise Missing(f"transaction {transaction.id} does not exist", "NoSuchTransaction")
-
-
-@contextmanager
-def _failing(transaction: Transaction) -> Iterator[None]:
-    """Mark the transaction failed when a statement conflicts or breaks."""
-    try:
-        yield
-    except duckdb.TransactionException as error:
-        transaction.failed = True
-        raise Conflict(f"another transaction came first: {error}") from error
-    except Lost:
-        transaction.failed = True
-        raise
-    except Refused:
-        raise
-    except BaseException:
-        transaction.failed = True
-        raise

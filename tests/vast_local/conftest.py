@@ -1,7 +1,9 @@
 """A local VAST server as a process of its own, and databases on it for tests to use.
 
-The server is started once for the session on a free port and always ended by its pid.
-Tests that kill or restart a server start their own with ``start_server``.
+* ``local_server`` is started once for the session on a free port, and ended by its pid.
+* ``server`` is the same, unless the environment names a cluster: then what is true of every
+  VAST Database is tested there. The bucket it names is emptied by the client library's tests.
+* Tests that kill or restart a server start their own with ``start_server``.
 """
 
 import re
@@ -20,29 +22,50 @@ from vastdb.session import Session
 from vastdb.table import Table
 from vastdb.transaction import Transaction
 
+from infra.settings import process_environment
+
 ROOT = Path(__file__).parents[2]
 ACCESS, SECRET, BUCKET = "test-access", "test-secret", "vastdb"
-SDK_BUCKET = "sdk"  # the client library's own tests empty the bucket they are given
+SDK_BUCKETS = ("sdk-0", "sdk-1")  # the client library's tests empty the bucket they are given
+CLUSTER = "TAMS_TEST_VAST"  # what the names of the variables of a cluster begin with
 
 
 @dataclass
-class Server:
-    """A running server process."""
+class Address:
+    """Where a server is and how it lets us in."""
 
-    process: subprocess.Popen[str]
-    port: int
-    data_dir: Path
+    endpoint: str
     access: str = ACCESS
     secret: str = SECRET
     bucket: str = BUCKET
-    sdk_bucket: str = SDK_BUCKET
+    sdk_buckets: tuple[str, str] = SDK_BUCKETS
+    is_cluster: bool = False
+
+    def options(self, bucket: str) -> list[str]:
+        """Options of the client library's own tests."""
+        return [
+            f"--tabular-endpoint-url={self.endpoint}",
+            f"--tabular-bucket-name={bucket}",
+            f"--tabular-access-key={self.access}",
+            f"--tabular-secret-key={self.secret}",
+        ]
+
+    def connect(self, **options: object) -> Session:
+        return vastdb.connect(
+            endpoint=self.endpoint, access=self.access, secret=self.secret, **options
+        )
+
+
+@dataclass
+class Server(Address):
+    """A local server process."""
+
+    process: "subprocess.Popen[str] | None" = None
+    data_dir: Path | None = None
 
     @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def connect(self) -> Session:
-        return vastdb.connect(endpoint=self.endpoint, access=self.access, secret=self.secret)
+    def port(self) -> int:
+        return int(self.endpoint.rpartition(":")[2])
 
     def kill(self) -> None:
         self.process.kill()
@@ -55,25 +78,26 @@ class Server:
 
 def command(data_dir: Path, *options: str) -> list[str]:
     keys = ["--access-key", ACCESS, "--secret-key", SECRET]
-    place = ["--port", "0", "--data-dir", str(data_dir), "--bucket", BUCKET, "--bucket", SDK_BUCKET]
-    return [sys.executable, "-m", "infra.vast_local", *place, *keys, *options]
+    place = ["--port", "0", "--data-dir", str(data_dir)]
+    buckets = [word for name in (BUCKET, *SDK_BUCKETS) for word in ("--bucket", name)]
+    return [sys.executable, "-m", "infra.vast_local", *place, *buckets, *keys, *options]
 
 
-def start(data_dir: Path) -> Server:
+def start(data_dir: Path, *options: str) -> Server:
     with (data_dir.parent / f"{data_dir.name}.log").open("a") as log:
         process = subprocess.Popen(
-            command(data_dir), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            command(data_dir, *options), cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
         )
     line = process.stdout.readline()
     match = re.fullmatch(r"listening on port (\d+)\n", line)
     if match is None:
         process.kill()
         pytest.fail(f"the server did not start: {line!r}, see {log.name}")
-    return Server(process, int(match[1]), data_dir)
+    return Server(f"http://127.0.0.1:{match[1]}", process=process, data_dir=data_dir)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def local_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = start(tmp_path_factory.mktemp("vast") / "data")
     try:
         yield running
@@ -81,13 +105,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         running.kill()
 
 
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Address:
+    environ = process_environment()
+    if f"{CLUSTER}_ENDPOINT" not in environ:
+        return request.getfixturevalue("local_server")
+    names = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "BUCKET")
+    endpoint, access, secret, bucket = (environ[f"{CLUSTER}_{name}"] for name in names)
+    return Address(endpoint, access, secret, bucket, (bucket, bucket), is_cluster=True)
+
+
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts a server on this test's own directory, again and again if need be."""
     with ExitStack() as stack:
 
-        def begin() -> Server:
-            running = start(tmp_path / "data")
+        def begin(*options: str) -> Server:
+            running = start(tmp_path / "data", *options)
             stack.callback(running.kill)
             return running
 
@@ -145,20 +179,20 @@ class Database:
 
 
 @pytest.fixture
-def db(server: Server, request: pytest.FixtureRequest) -> Database:
+def db(server: Address, request: pytest.FixtureRequest) -> Database:
     schema = re.sub(r"\W+", "_", request.node.nodeid)
     session = server.connect()
     with session.transaction() as tx:
-        tx.bucket(BUCKET).create_schema(schema)
-    return Database(session, server.endpoint, schema)
+        tx.bucket(server.bucket).create_schema(schema)
+    return Database(session, server.endpoint, schema, server.bucket)
 
 
 @pytest.fixture
-def open_database() -> Callable[[Server], Database]:
+def open_database() -> Callable[..., Database]:
     """Opens the schema ``s`` on a server of the test's own, creating it at first."""
 
-    def open_(server: Server) -> Database:
-        session = server.connect()
+    def open_(server: Server, **options: object) -> Database:
+        session = server.connect(**options)
         with session.transaction() as tx:
             bucket = tx.bucket(BUCKET)
             if bucket.schema("s", fail_if_missing=False) is None:

@@ -10,19 +10,19 @@ import vastdb
 from vastdb import errors
 
 
-def test_a_wrong_access_key_is_forbidden(server):
+def test_a_wrong_access_key_is_forbidden(local_server):
     with pytest.raises(errors.Forbidden):
-        vastdb.connect(endpoint=server.endpoint, access="other", secret=server.secret)
+        vastdb.connect(endpoint=local_server.endpoint, access="other", secret=local_server.secret)
 
 
-def test_a_wrong_secret_key_is_forbidden(server):
+def test_a_wrong_secret_key_is_forbidden(local_server):
     with pytest.raises(errors.Forbidden):
-        vastdb.connect(endpoint=server.endpoint, access=server.access, secret="other")
+        vastdb.connect(endpoint=local_server.endpoint, access=local_server.access, secret="other")
 
 
 @pytest.fixture
-def wire(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+def wire(local_server):
+    connection = http.client.HTTPConnection("127.0.0.1", local_server.port)
     yield connection
     connection.close()
 
@@ -33,10 +33,10 @@ def test_an_unsigned_request_is_forbidden(wire):
     assert wire.getresponse().status == 403
 
 
-def test_a_body_that_was_not_signed_is_forbidden(server):
-    session = server.connect().api._sessions["127.0.0.1"]
+def test_a_body_that_was_not_signed_is_forbidden(local_server):
+    session = local_server.connect().api._sessions["127.0.0.1"]
     request = session.prepare_request(
-        requests.Request("POST", f"{server.endpoint}/b/s?schema", data=b"signed")
+        requests.Request("POST", f"{local_server.endpoint}/b/s?schema", data=b"signed")
     )
     request.body = b"forged"
 
@@ -53,8 +53,8 @@ def test_every_response_names_one_server_and_keeps_the_connection(wire):
         assert not response.will_close
 
 
-def test_what_is_not_implemented_says_so(server):
-    api = server.connect().api
+def test_what_is_not_implemented_says_so(local_server):
+    api = local_server.connect().api
     with pytest.raises(errors.NotImplemented):
         api._request(method="DELETE", url=api._url("b", "s", "t", command="partitions"))
 

@@ -9,10 +9,13 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 
+# What the database does to the store's tests; docs/vast-local.md has the words.
+CHAOS := pages=50,shuffle,conflict=0.03,slowdown=0.003,lose=0.02,mute=0.02,cut=0.003,latency=2
+
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name does; do
-		printf '  make %-6s %s\n' "$$name" "$$does"
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name does; do
+		printf '  make %-10s %s\n' "$$name" "$$does"
 	done
 
 .PHONY: up
@@ -22,6 +25,14 @@ up: .venv/.ready ## start a whole store on this machine; Ctrl-C stops it
 .PHONY: test
 test: .venv/.ready ## run all tests, with the real services they need
 	@exec $(BIN)/pytest $(ARGS)
+
+.PHONY: test-slow
+test-slow: .venv/.ready ## run the tests that take minutes
+	@exec $(BIN)/pytest -m slow $(ARGS)
+
+.PHONY: test-chaos
+test-chaos: .venv/.ready ## run the tests of the store on a database that makes trouble
+	@TAMS_VAST_CHAOS="$(CHAOS)" exec $(BIN)/pytest tests/api tests/workers tests/spec tests/acceptance $(ARGS)
 
 .PHONY: check
 check: .venv/.ready ## format, lint, types and import contracts, as CI checks them

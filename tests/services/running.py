@@ -165,9 +165,11 @@ def _kill(process: psutil.Process) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without anybody's store in it."""
+    """This process's environment without anybody's store in it; chaos is asked for there."""
     return {
-        name: value for name, value in process_environment().items() if not name.startswith("TAMS_")
+        name: value
+        for name, value in process_environment().items()
+        if not name.startswith("TAMS_") or name == "TAMS_VAST_CHAOS"
     }
 
 

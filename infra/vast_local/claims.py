@@ -7,6 +7,8 @@
   rows while its shape must stand still); rows of a table are claimed by id.
 * A committed transaction's claims are kept until every transaction that was open when it
   committed has ended. One that rolled back never stood in the way.
+* An open transaction whose claim refused another's is marked: should its client be gone, it
+  need not stand there for long.
 * Commit numbers are drawn *after* DuckDB's commit and begin numbers *before* DuckDB's
   begin, so a race errs towards a conflict, never towards a lost update.
 """
@@ -24,6 +26,7 @@ class Holder:
 
     began: int
     ended: int | None = None
+    in_the_way: bool = False
     exclusive: set[Hashable] = field(default_factory=set)
     shared: set[Hashable] = field(default_factory=set)
     rows: dict[int, set[int]] = field(default_factory=dict)
@@ -59,8 +62,9 @@ class Claims:
     def share(self, holder: Holder, thing: Hashable) -> None:
         """Claim a thing that others may share too."""
         with self._lock:
-            if any(thing in rival.exclusive for rival in self._rivals(holder)):
-                raise Lost(f"{_words(thing)} is being changed by another transaction")
+            for rival in self._rivals(holder):
+                if thing in rival.exclusive:
+                    raise _lost(rival, f"{_words(thing)} is being changed by another transaction")
             holder.shared.add(thing)
 
     def seize(self, holder: Holder, *things: Hashable) -> None:
@@ -69,7 +73,7 @@ class Claims:
             for thing in things:
                 for rival in self._rivals(holder):
                     if thing in rival.exclusive or thing in rival.shared:
-                        raise Lost(f"{_words(thing)} is in use by another transaction")
+                        raise _lost(rival, f"{_words(thing)} is in use by another transaction")
             holder.exclusive.update(things)
 
     def write(self, holder: Holder, table: int, rows: set[int]) -> None:
@@ -77,7 +81,7 @@ class Claims:
         with self._lock:
             for rival in self._rivals(holder):
                 if not rival.rows.get(table, _NOTHING).isdisjoint(rows):
-                    raise Lost("a row was changed by another transaction")
+                    raise _lost(rival, "a row was changed by another transaction")
             holder.rows.setdefault(table, set()).update(rows)
 
     def _rivals(self, holder: Holder) -> list[Holder]:
@@ -89,6 +93,11 @@ class Claims:
 
 
 _NOTHING: frozenset[int] = frozenset()
+
+
+def _lost(rival: Holder, message: str) -> Lost:
+    rival.in_the_way = True
+    return Lost(message)
 
 
 def _words(thing: Hashable) -> str:

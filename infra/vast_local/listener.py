@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BufferedIOBase
 
-from infra.vast_local.errors import CannotStart
+from infra.vast_local.errors import CannotStart, Invalid
 
 SERVER = "vast 5.5.0.1"
 """The version the server claims to be; clients choose their requests by it."""
 
 MAX_HEAD_BYTES = 64 << 10
-MAX_BODY_BYTES = 64 << 20
+MAX_BODY_BYTES = 5 << 20
+"""The protocol's limit, which clients keep by cutting what they send."""
+
+MAX_DRAINED_BYTES = 64 << 20
+"""A body larger than allowed, up to this, is read and answered; a larger one is cut off."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,10 @@ Answer = Callable[[Request], Response]
 
 class _Malformed(Exception):
     """The bytes on the connection are no request this server reads."""
+
+
+class _TooLarge(Exception):
+    """The request was read to its end and thrown away; the connection goes on."""
 
 
 class Listener(socketserver.ThreadingTCPServer):
@@ -88,16 +96,27 @@ class _Connection(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """Answer until the client closes the connection or must be asked to."""
         try:
-            while (request := _read(self.rfile)) is not None:
-                response = self.server.answer(request)
-                _send(self.connection, response, head_only=request.method == "HEAD")
-                if request.headers.get("connection", "").lower() == "close":
-                    return
+            while self._answer_one():
+                pass
         except _Malformed as error:
             _log.info("closing a connection: %s", error)
             _send(self.connection, Response(400, headers={"Connection": "close"}), head_only=False)
         except (ConnectionError, TimeoutError) as error:
             _log.debug("a client went away: %s", error)
+
+    def _answer_one(self) -> bool:
+        """Answer one request; tell whether another may follow."""
+        try:
+            request = _read(self.rfile)
+        except _TooLarge as error:
+            refusal = Invalid(str(error), "EntityTooLarge")
+            _send(self.connection, Response(refusal.status, refusal.xml()), head_only=False)
+            return True
+        if request is None:
+            return False
+        response = self.server.answer(request)
+        _send(self.connection, response, head_only=request.method == "HEAD")
+        return request.headers.get("connection", "").lower() != "close"
 
 
 def _read(stream: BufferedIOBase) -> Request | None:
@@ -113,13 +132,22 @@ def _read(stream: BufferedIOBase) -> Request | None:
     headers = _read_headers(stream)
     if "transfer-encoding" in headers:
         raise _Malformed("a request body must have a Content-Length")
-    length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-        raise _Malformed(f"Content-Length {length} is out of range")
-    body = stream.read(int(length))
-    if len(body) != int(length):
+    return Request(method, target, headers, _read_body(stream, headers))
+
+
+def _read_body(stream: BufferedIOBase, headers: Mapping[str, str]) -> bytes:
+    text = headers.get("content-length", "0")
+    if not text.isdecimal() or int(text) > MAX_DRAINED_BYTES:
+        raise _Malformed(f"Content-Length {text} is out of range")
+    length = int(text)
+    if length > MAX_BODY_BYTES:
+        while length > 0 and (part := stream.read(min(length, MAX_HEAD_BYTES))):
+            length -= len(part)
+        raise _TooLarge(f"a body is at most {MAX_BODY_BYTES} bytes")
+    body = stream.read(length)
+    if len(body) != length:
         raise _Malformed("the body is cut short")
-    return Request(method, target, headers, body)
+    return body
 
 
 def _read_headers(stream: BufferedIOBase) -> dict[str, str]:

@@ -30,7 +30,7 @@ from infra.vast_local.transactions import Transactions
 DEFAULT_ACCESS_KEY = "vast-local"
 DEFAULT_SECRET_KEY = "vast-local-secret"  # noqa: S105 - public, hence refused off loopback
 
-EXPIRY_CHECK_S = 15.0
+EXPIRY_CHECK_S = 5.0
 """Seconds between two looks for idle transactions."""
 
 _log = logging.getLogger(__name__)

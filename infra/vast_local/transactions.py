@@ -6,7 +6,8 @@
   then on, to its commit as well. It is undone at once, so it stands in nobody's way until
   its client notices. A refused request (400, 404) changes nothing and fails nothing.
 * Transaction id 0 means "this request alone": it commits when the request succeeds.
-* A transaction nobody used for ten minutes is rolled back and forgotten (404).
+* A transaction nobody used for ten minutes is rolled back and forgotten (404); one that
+  others have met in their way is after twenty seconds, because its client may have died.
 * A commit with catalog changes and every begin exclude each other for the moment of the
   DuckDB call, so a catalog snapshot and a data snapshot are always of the same instant.
 """
@@ -28,6 +29,9 @@ from infra.vast_local.storage import Storage
 
 IDLE_S = 600.0
 """Seconds after which an unused transaction is rolled back."""
+
+IN_THE_WAY_S = 20.0
+"""Seconds after which an unused transaction that stands in others' way is."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +64,20 @@ class Transaction:
 class Transactions:
     """All open transactions."""
 
-    def __init__(self, storage: Storage, catalog: Catalog, *, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        catalog: Catalog,
+        *,
+        idle_s: float = IDLE_S,
+        in_the_way_s: float = IN_THE_WAY_S,
+    ) -> None:
         """Start with the stored catalog and no open transaction."""
         self.claims = Claims()
         self._storage = storage
         self._catalog = catalog
         self._idle_s = idle_s
+        self._in_the_way_s = in_the_way_s
         self._snapshot = threading.Lock()
         self._lock = threading.Lock()
         self._open: dict[int, Transaction] = {}
@@ -121,11 +133,10 @@ class Transactions:
 
     def expire(self) -> None:
         """Roll back the transactions nobody used for too long; one at work is in use."""
-        deadline = time.monotonic() - self._idle_s
         for transaction in self._listed():
-            if transaction.used < deadline and transaction.lock.acquire(blocking=False):
+            if self._is_idle(transaction) and transaction.lock.acquire(blocking=False):
                 try:
-                    if transaction.used < deadline and not transaction.ended:
+                    if self._is_idle(transaction) and not transaction.ended:
                         _log.warning("transaction %d was idle, rolling back", transaction.id)
                         self._forget(transaction)
                         self._roll_back(transaction)
@@ -139,6 +150,10 @@ class Transactions:
                 if not transaction.ended:
                     self._forget(transaction)
                     self._roll_back(transaction)
+
+    def _is_idle(self, transaction: Transaction) -> bool:
+        limit = self._in_the_way_s if transaction.holder.in_the_way else self._idle_s
+        return transaction.used < time.monotonic() - limit
 
     def _listed(self) -> list[Transaction]:
         with self._lock:

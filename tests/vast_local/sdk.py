@@ -4,6 +4,7 @@ They ship inside the installed `vastdb` package. A file's number is how many of 
 passed when it was last recorded; raise it when more do, never lower it without a reason.
 """
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,10 @@ from xml.etree import ElementTree as ET
 
 import vastdb
 
+from infra.settings import process_environment
+
 PACKAGE: Final = Path(vastdb.__file__).parent
+PANDAS: Final = Path(sys.prefix) / "sdk-tests"  # kept away from the processes of the store
 
 RECORDED: Final[Mapping[str, int]] = {
     "sanity": 4,
@@ -94,5 +98,10 @@ def passed(report: Path) -> Counter[str]:
 
 def start(command: Sequence[str], log: Path, *, root: Path) -> "subprocess.Popen[bytes]":
     """Run a command of `arguments` from the root of the project; its output goes to a file."""
+    environ = process_environment()
+    paths = [str(PANDAS), *filter(None, [environ.get("PYTHONPATH")])]
+    environ["PYTHONPATH"] = os.pathsep.join(paths)
     with log.open("wb") as output:
-        return subprocess.Popen(command, cwd=root, stdout=output, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command, cwd=root, env=environ, stdout=output, stderr=subprocess.STDOUT
+        )

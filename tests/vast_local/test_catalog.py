@@ -42,6 +42,43 @@ def test_listings_come_in_pages(db):
         assert schema.tablenames(page_size=3) == names
 
 
+def listed(db, **options):
+    """The names, the next key, whether there is more, and the count, of a listing of tables."""
+    with db.session.transaction() as tx:
+        place = {"bucket": db.bucket, "schema": db.schema, "txid": tx.txid}
+        _, _, tables, next_key, is_truncated, count = db.session.api.list_tables(**place, **options)
+        return [table.name for table in tables], next_key, is_truncated, count
+
+
+def test_a_listing_can_only_count(db):
+    for name in ("aa", "ab", "b"):
+        db.create(name, FIELDS)
+
+    assert listed(db, count_only=True)[0] == []
+    assert listed(db, count_only=True)[2:] == (False, 3)
+    assert listed(db, name_prefix="a", count_only=True)[3] == 2
+
+
+def test_a_listing_is_by_prefix_or_by_one_name(db):
+    for name in ("aa", "ab", "a"):
+        db.create(name, FIELDS)
+
+    assert listed(db, name_prefix="a")[0] == ["aa", "ab", "a"]
+    assert listed(db, name_prefix="a", exact_match=True)[0] == ["a"]
+    assert listed(db, name_prefix="A", exact_match=True)[0] == []
+
+
+def test_a_page_of_a_listing_says_where_the_next_begins(db):
+    for name in ("a", "b", "c"):
+        db.create(name, FIELDS)
+
+    names, next_key, is_truncated, _ = listed(db, max_keys=2)
+    rest = listed(db, max_keys=2, next_key=next_key)
+
+    assert (names, is_truncated) == (["a", "b"], True)
+    assert (rest[0], rest[2]) == (["c"], False)
+
+
 def test_a_schema_with_tables_is_not_dropped(db):
     db.create("t", FIELDS)
     with db.session.transaction() as tx, pytest.raises(errors.Conflict):

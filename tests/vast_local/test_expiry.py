@@ -3,7 +3,7 @@
 import pytest
 
 from infra.vast_local import catalog
-from infra.vast_local.errors import Missing
+from infra.vast_local.errors import Lost, Missing
 from infra.vast_local.storage import Storage
 from infra.vast_local.transactions import Transactions
 
@@ -15,9 +15,9 @@ def storage(tmp_path):
     opened.close()
 
 
-def transactions(storage, idle_s):
+def transactions(storage, **limits):
     cursor = storage.borrow()
-    return Transactions(storage, catalog.load(cursor, ["b"]), idle_s=idle_s)
+    return Transactions(storage, catalog.load(cursor, ["b"]), **limits)
 
 
 def test_an_idle_transaction_is_forgotten(storage):
@@ -47,3 +47,23 @@ def test_a_transaction_in_use_lately_does_not_expire(storage):
     opened.expire()
 
     opened.commit(id_)
+
+
+def test_an_idle_transaction_in_the_way_of_others_is_forgotten_sooner(storage):
+    opened = transactions(storage, idle_s=60.0, in_the_way_s=0.0)
+    harmless, abandoned = opened.begin(), opened.begin()
+    with opened.use(abandoned) as tx:
+        opened.claims.write(tx.holder, 1, {7})
+    other = opened.begin()
+    with pytest.raises(Lost), opened.use(other) as tx:
+        opened.claims.write(tx.holder, 1, {7})
+
+    opened.expire()
+
+    with pytest.raises(Missing):
+        opened.commit(abandoned)
+    opened.commit(harmless)
+    after = opened.begin()
+    with opened.use(after) as tx:
+        opened.claims.write(tx.holder, 1, {7})
+    opened.commit(after)

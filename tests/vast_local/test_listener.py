@@ -53,6 +53,21 @@ def test_every_response_names_one_server_and_keeps_the_connection(wire):
         assert not response.will_close
 
 
+def test_a_body_beyond_five_mebibytes_is_a_bad_request_and_the_connection_goes_on(wire):
+    wire.request("POST", "/b/s/t?rows", body=b"x" * (5 << 20) + b"x")
+    response = wire.getresponse()
+
+    assert response.status == 400
+    assert b"EntityTooLarge" in response.read()
+    wire.request("GET", "/?transaction")
+    assert wire.getresponse().status == 403
+
+
+def test_there_are_no_snapshots(local_server):
+    with local_server.connect().transaction() as tx:
+        assert list(tx.bucket(local_server.bucket).snapshots()) == []
+
+
 def test_what_is_not_implemented_says_so(local_server):
     api = local_server.connect().api
     with pytest.raises(errors.NotImplemented):

@@ -58,7 +58,7 @@ clean: ## remove the environment and caches; never the data directory
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-sdk-tests.lock pyproject.toml
 	@recent='import sys; sys.exit(sys.version_info < (3, 11))'
 	python=
 	for each in $(PYTHON) python3 python3.13 python3.12 python3.11; do
@@ -86,4 +86,6 @@ clean: ## remove the environment and caches; never the data directory
 		$$install -r requirements.lock
 	fi
 	$$install --no-deps --no-build-isolation -e .
+	# Only VAST's own tests need pandas; where every process could see it, each would import it.
+	$$install --no-deps --target .venv/sdk-tests -r requirements-sdk-tests.lock
 	touch $@

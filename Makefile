@@ -10,7 +10,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 
 # What the database does to the store's tests; docs/vast-local.md has the words.
-CHAOS := pages=50,shuffle,conflict=0.03,slowdown=0.003,lose=0.02,mute=0.02,cut=0.003,latency=2
+CHAOS := pages=50,shuffle,conflict=0.03,slowdown=0.003,lose=0.01,mute=0.005,cut=0.003,latency=2
 
 .PHONY: help
 help: ## list the targets

@@ -68,6 +68,7 @@ def _canonical_tail(query: str, signed: str, headers: Mapping[str, str], body: b
     return f"{parameters}\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
 
 
+@lru_cache(maxsize=8)
 def _seconds(stamp: str) -> float:
     try:
         return timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))

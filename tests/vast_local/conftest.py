@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 import vastdb
 from vastdb.config import QueryConfig
+from vastdb.schema import Schema
 from vastdb.session import Session
 from vastdb.table import Table
 from vastdb.transaction import Transaction
@@ -112,7 +113,20 @@ def server(request: pytest.FixtureRequest) -> Address:
         return request.getfixturevalue("local_server")
     names = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "BUCKET")
     endpoint, access, secret, bucket = (environ[f"{CLUSTER}_{name}"] for name in names)
-    return Address(endpoint, access, secret, bucket, (bucket, bucket), is_cluster=True)
+    cluster = Address(endpoint, access, secret, bucket, (bucket, bucket), is_cluster=True)
+    with cluster.connect().transaction() as tx:
+        for schema in tx.bucket(bucket).schemas():
+            drop(schema)
+    return cluster
+
+
+def drop(schema: Schema) -> None:
+    """Drop a schema and all in it."""
+    for inner in schema.schemas():
+        drop(inner)
+    for table in schema.tables():
+        table.drop()
+    schema.drop()
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ class Server(Address):
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
 
     def stop(self) -> int:
         self.process.terminate()

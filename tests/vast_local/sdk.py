@@ -73,7 +73,8 @@ def arguments(address: Sequence[str], *, patient: bool) -> list[str]:
     """
     plugins = [] if patient else ["-p", "tests.vast_local.no_sleep"]
     return [
-        *(sys.executable, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", "-c", os.devnull, "-q"),
+        *("-W", "ignore", "-p", "no:cacheprovider"),
         *plugins,
         f"--confcutdir={PACKAGE}",
         f"--rootdir={PACKAGE}",

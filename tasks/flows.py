@@ -36,6 +36,8 @@ def put(
 
     def decide(snapshot: Snapshot) -> tuple[Changes, tuple[Flow, bool]]:
         known = snapshot.flows([flow_id]).get(flow_id)
+        if known is not None and known.metadata_updated == now:  # an earlier attempt did commit
+            return Changes(), (known, known.created == now)
         flow = flow_rules.put(known, flow_id, document, by=by, version=version, now=now)
         _require_members(snapshot, flow)
         source = snapshot.sources([flow.source_id]).get(flow.source_id)

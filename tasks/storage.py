@@ -52,8 +52,11 @@ def allocate(
             raise FlowNotFound(f"flow {flow_id} does not exist")
         flow.require_writable()
         container = flow.require_container()
-        if object_ids and (taken := snapshot.objects(object_ids)):
-            raise Invalid(f"objects exist already: {', '.join(sorted(taken))}", field="object_ids")
+        known = snapshot.objects(ids) if object_ids else {}
+        if known and all(item.created == now for item in known.values()):
+            return Changes(), container  # an earlier attempt did commit
+        if known:
+            raise Invalid(f"objects exist already: {', '.join(sorted(known))}", field="object_ids")
         new = tuple(
             MediaObject(
                 object_id,

@@ -1,0 +1,264 @@
+"""What the store relies on of its database: the local server, or the cluster that is named.
+
+`TAMS_TEST_VAST_ENDPOINT`, `_ACCESS_KEY`, `_SECRET_KEY` and `_BUCKET` name a cluster; a schema of
+its own is made there and dropped afterwards.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from infra.settings import VastSettings, process_environment
+from infra.vast.migrate import migrate
+from infra.vast.session import Database
+from infra.vast.store import VastMetadataStore
+from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.errors import Invalid
+from schemas.domain.flow import Content, Flow
+from schemas.domain.identifiers import FlowId, ObjectId, SourceId, StorageId
+from schemas.domain.ingest import Problem
+from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.query import SegmentQuery
+from schemas.domain.segment import Link, Segment
+from schemas.domain.source import Source
+from schemas.domain.timerange import ETERNITY, TimeRange
+from tests.making import new_id
+from tests.services.running import running_services
+
+NOW = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
+SHARDS = 3
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VastSettings]:
+    environ = process_environment()
+    schema = f"contract-{secrets.token_hex(4)}"
+    if endpoint := environ.get("TAMS_TEST_VAST_ENDPOINT"):
+        keys = [environ[f"TAMS_TEST_VAST_{name}"] for name in ("ACCESS_KEY", "SECRET_KEY")]
+        yield VastSettings(endpoint, *keys, environ["TAMS_TEST_VAST_BUCKET"], schema)
+        return
+    with running_services(tmp_path_factory.mktemp("vast"), only=["vast"]) as running:
+        yield replace(running.settings.vast, schema=schema)
+
+
+@pytest.fixture(scope="session")
+def database(settings: VastSettings) -> Iterator[Database]:
+    database = Database(settings)
+    migrate(database, settings, SHARDS)
+    yield database
+    with database.transaction() as transaction:
+        schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+        for table in schema.tables():
+            table.drop()
+        schema.drop()
+
+
+@pytest.fixture
+def store(database: Database) -> VastMetadataStore:
+    return VastMetadataStore(database)
+
+
+def write(store: VastMetadataStore, *records: Any) -> None:
+    store.transact(lambda _: (Changes(add=records), None))
+
+
+def flow(**more: Any) -> Flow:
+    document = {"source_id": new_id(), "format": "urn:x-nmos:format:video", "tags": {"ä": ["b"]}}
+    return Flow(FlowId(new_id()), {**document, **more}, NOW, "me", NOW, "you", "v1")
+
+
+def segments(flow_id: FlowId, *bounds: tuple[int, int]) -> list[Segment]:
+    return [
+        Segment(flow_id, ObjectId(f"{flow_id}/{start}"), TimeRange(start, end))
+        for start, end in bounds
+    ]
+
+
+def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
+    kept = flow(flow_collection=[{"id": new_id(), "role": "r"}])
+    grown = replace(flow(), content=Content(TimeRange(-5, 7), 3), segments_updated=NOW)
+    source = Source(SourceId(new_id()), "f", NOW, "me", NOW, "you", "label", None, {"a": "b"})
+    place = Controlled(StorageId(new_id()), f"objects/{new_id()}")
+    item = MediaObject(
+        ObjectId(new_id()),
+        Role.MEDIA,
+        NOW,
+        (place, Link("l", "http://x")),
+        "video/mp2t",
+        kept.id,
+        kept.id,
+        TimeRange(0, 9),
+        ObjectId("init"),
+        4,
+    )
+    bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
+    segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
+    problem = Problem("bucket", new_id(), "etag", "because", NOW)
+
+    write(store, kept, grown, source, item, bare, segment, problem)
+
+    with store.read() as found:
+        assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
+        assert kept in found.collecting_flows()
+        assert grown not in found.collecting_flows()
+        assert found.sources([source.id]) == {source.id: source}
+        assert found.objects([item.id, bare.id]) == {item.id: item, bare.id: bare}
+        assert found.objects_at([place.key]) == {place.key: item}
+        assert found.segments(kept.id, SegmentQuery(5)) == [segment]
+        assert problem in found.problems()
+        assert found.flows_using(item.id) == [kept.id]
+        assert found.flows_using(ObjectId("init")) == [kept.id]
+
+
+def test_what_is_not_there_is_left_out(store: VastMetadataStore) -> None:
+    with store.read() as found:
+        assert found.flows([FlowId(new_id())]) == {}
+        assert found.objects([]) == {}
+        assert found.segments(FlowId(new_id()), SegmentQuery(5)) == []
+
+
+def test_what_was_read_can_be_replaced(store: VastMetadataStore) -> None:
+    before = flow()
+    write(store, before)
+    after = replace(before, document={**before.document, "label": "new"})
+
+    def decide(snapshot: Any) -> tuple[Changes, None]:
+        assert snapshot.flows([before.id]) == {before.id: before}
+        return Changes(replace=(after,)), None
+
+    store.transact(decide)
+
+    with store.read() as found:
+        assert found.flows([before.id]) == {before.id: after}
+
+
+def test_of_two_that_replace_one_record_the_later_decides_anew(store: VastMetadataStore) -> None:
+    kept = replace(flow(), content=Content(TimeRange(0, 2), 0))
+    write(store, kept)
+    interrupted: list[bool] = []
+
+    def one_more(then: Any = None) -> Any:
+        def decide(snapshot: Any) -> tuple[Changes, None]:
+            known = snapshot.flows([kept.id])[kept.id]
+            if then is not None and not interrupted:
+                interrupted.append(True)
+                then()
+            count = Content(known.content.timerange, known.content.segments + 1)
+            return Changes(replace=(replace(known, content=count),)), None
+
+        return decide
+
+    store.transact(one_more(lambda: store.transact(one_more())))
+
+    with store.read() as found:
+        assert found.flows([kept.id])[kept.id].content.segments == 2
+
+
+def test_what_is_refused_leaves_nothing(store: VastMetadataStore) -> None:
+    kept = flow()
+
+    def decide(_: Any) -> tuple[Changes, None]:
+        write(store, kept)
+        raise Invalid("no")
+
+    with suppress(Invalid):
+        store.transact(decide)
+    with pytest.raises(KeyError):  # only what this transaction read can be replaced
+        store.transact(lambda _: (Changes(add=(flow(),), replace=(kept,)), None))
+
+    with store.read() as found:
+        assert found.flows([kept.id]) == {kept.id: kept}
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: VastMetadataStore) -> None:
+    late = flow()
+
+    with store.read() as found:
+        assert found.flows([late.id]) == {}
+        write(store, late)
+        assert found.flows([late.id]) == {}
+
+
+def test_a_shard_remembers_where_it_stands(store: VastMetadataStore) -> None:
+    def decide(snapshot: Any) -> tuple[Changes, ShardCursor]:
+        before = snapshot.shard(1)
+        return Changes(replace=(ShardCursor(1, "5-3", before.epoch + 1),)), before
+
+    before = store.transact(decide)
+
+    with store.read() as found:
+        assert found.shard(1) == ShardCursor(1, "5-3", before.epoch + 1)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_hold_the_segments_of_a_timerange_in_order(
+    store: VastMetadataStore, limit: int, reverse: bool
+) -> None:
+    flow_id = FlowId(new_id())
+    stored = segments(flow_id, *((n * 10, n * 10 + 8 + n % 3) for n in range(-20, 20)))
+    write(store, *sorted(stored, key=lambda s: s.object_id), *segments(FlowId(new_id()), (0, 9)))
+
+    for asked in (ETERNITY, TimeRange(-55, 73), TimeRange(8, 10), TimeRange(9, 10)):
+        query, found = SegmentQuery(limit, asked, reverse_order=reverse), []
+        while True:
+            with store.read() as snapshot:
+                page = snapshot.segments(flow_id, query)
+            found += page[:limit]
+            if len(page) <= limit:
+                break
+            last = found[-1].timerange
+            query = replace(query, after=last.start if reverse else last.end)
+
+        wanted = [s for s in stored if s.timerange.overlaps(asked)]
+        assert found == (wanted[::-1] if reverse else wanted)
+        with store.read() as snapshot:
+            assert snapshot.hull(flow_id, asked) == TimeRange.hull(s.timerange for s in wanted)
+
+
+@pytest.mark.parametrize("flows", [2, 9])
+def test_neighbours_are_found_for_few_flows_and_for_many(
+    store: VastMetadataStore, flows: int
+) -> None:
+    ids = [FlowId(new_id()) for _ in range(flows)]
+    for n, flow_id in enumerate(ids):
+        write(store, *segments(flow_id, (n * 100, n * 100 + 10), (n * 100 + 10, n * 100 + 20)))
+    spans = {flow_id: TimeRange(n * 100 + 5, n * 100 + 9) for n, flow_id in enumerate(ids)}
+
+    with store.read() as found:
+        around = found.segments_around(spans)
+
+    assert {key: list(value) for key, value in around.items()} == {
+        flow_id: segments(flow_id, (n * 100, n * 100 + 10)) for n, flow_id in enumerate(ids)
+    }
+
+
+def test_many_objects_are_found_by_the_flow_they_were_allocated_for(
+    store: VastMetadataStore,
+) -> None:
+    flow_id = FlowId(new_id())
+    waiting = [
+        MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, (), allocated_for=flow_id)
+        for _ in range(120)
+    ]
+    reused = MediaObject(ObjectId(new_id()), Role.MEDIA, NOW, (), timerange=TimeRange(0, 1))
+    write(store, *waiting, reused)
+    asked = [*(item.id for item in waiting[:100]), reused.id]
+
+    with store.read() as found:
+        objects = found.objects(asked, likely_for=[flow_id])
+
+    assert objects == {item.id: item for item in [*waiting[:100], reused]}
+
+
+def test_migrating_again_changes_nothing_and_another_number_of_shards_is_refused(
+    database: Database, settings: VastSettings
+) -> None:
+    assert migrate(database, settings, SHARDS) == []
+    with pytest.raises(Invalid, match=f"TAMS_SHARDS={SHARDS}"):
+        migrate(database, settings, SHARDS + 1)

@@ -61,12 +61,18 @@ def get(ports: Ports, flow_id: FlowId, within: TimeRange) -> tuple[Flow, TimeRan
         FlowNotFound: when there is no such flow.
     """
     with ports.metadata.read() as snapshot:
-        flow = snapshot.flows([flow_id]).get(flow_id)
-        if flow is None:
-            raise FlowNotFound(f"flow {flow_id} does not exist")
+        flow = existing(snapshot, flow_id)
         whole = flow.content.timerange
         hull = whole if within.contains(whole) else snapshot.hull(flow_id, within)
         return flow, hull, collections(snapshot)
+
+
+def existing(snapshot: Snapshot, flow_id: FlowId) -> Flow:
+    """The flow called `flow_id`; raises FlowNotFound when there is none."""
+    flow = snapshot.flows([flow_id]).get(flow_id)
+    if flow is None:
+        raise FlowNotFound(f"flow {flow_id} does not exist")
+    return flow
 
 
 def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:

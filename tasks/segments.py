@@ -15,7 +15,7 @@ from dataclasses import replace
 from zlib import crc32
 
 from schemas.domain.changes import Changes, ShardCursor
-from schemas.domain.errors import FlowNotFound, Invalid, Unavailable
+from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Failure, Job, JobState
 from schemas.domain.media_object import MediaObject
@@ -23,6 +23,7 @@ from schemas.domain.query import Page, SegmentQuery, decoded, encoded
 from schemas.domain.registration import Registration
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.timerange import TimeRange
+from tasks.flows import existing
 from tasks.ports import Decided, Entry, Lease, LeaseLost, Ports, Snapshot
 
 Objects = Mapping[ObjectId, MediaObject]
@@ -41,9 +42,7 @@ def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: 
         Unavailable: when too much waits already, or a service is down; nothing was accepted.
     """
     with ports.metadata.read() as snapshot:
-        flow = snapshot.flows([flow_id]).get(flow_id)
-    if flow is None:
-        raise FlowNotFound(f"flow {flow_id} does not exist")
+        flow = existing(snapshot, flow_id)
     flow.require_writable()
     flow.require_container()
     return enqueue(ports, flow_id, offers, followed=followed)

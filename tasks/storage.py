@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.domain.changes import Changes
-from schemas.domain.errors import FlowNotFound, Invalid
+from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.media_object import Controlled, MediaObject, Role
 from schemas.domain.storage import StorageBackend, storage_key
+from tasks.flows import existing
 from tasks.ports import Ports, Snapshot
 
 
@@ -41,20 +42,20 @@ def allocate(
             unknown.
     """
     backend = _backend(ports, storage_id)
-    ids = list(object_ids or (ObjectId(ports.ids.new()) for _ in range(limit)))
-    if len(set(ids)) != len(ids):
+    if object_ids and len(set(object_ids)) != len(object_ids):
         raise Invalid("object_ids names an object more than once", field="object_ids")
     now = ports.clock.now()
 
-    def decide(snapshot: Snapshot) -> tuple[Changes, str]:
-        flow = snapshot.flows([flow_id]).get(flow_id)
-        if flow is None:
-            raise FlowNotFound(f"flow {flow_id} does not exist")
+    def decide(snapshot: Snapshot) -> tuple[Changes, tuple[Sequence[ObjectId], str]]:
+        flow = existing(snapshot, flow_id)
         flow.require_writable()
         container = flow.require_container()
+        upload_type = content_type or container
+        # New ids for every attempt: should an earlier one have committed, its ids go unused.
+        ids = object_ids or [ObjectId(ports.ids.new()) for _ in range(limit)]
         known = snapshot.objects(ids) if object_ids else {}
         if known and all(item.created == now for item in known.values()):
-            return Changes(), container  # an earlier attempt did commit
+            return Changes(), (ids, upload_type)  # an earlier attempt did commit
         if known:
             raise Invalid(f"objects exist already: {', '.join(sorted(known))}", field="object_ids")
         new = tuple(
@@ -63,15 +64,14 @@ def allocate(
                 Role.ALLOCATED,
                 now,
                 (Controlled(backend.id, storage_key(flow_id, object_id, now)),),
-                content_type=content_type or container,
+                content_type=upload_type,
                 allocated_for=flow_id,
             )
             for object_id in ids
         )
-        return Changes(add=new, claim=frozenset(object_ids or ())), container
+        return Changes(add=new, claim=frozenset(object_ids or ())), (ids, upload_type)
 
-    container = ports.metadata.transact(decide)
-    upload_type = content_type or container
+    ids, upload_type = ports.metadata.transact(decide)
     return [
         Allocation(
             object_id,

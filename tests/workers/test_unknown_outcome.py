@@ -9,6 +9,7 @@ import pytest
 from infra.vast.session import OutcomeUnknown
 from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId
+from schemas.tables.definitions import OBJECTS
 from tasks import flows, storage
 from tasks.ports import Ports
 from tests.making import new_id, video
@@ -63,3 +64,18 @@ def test_objects_allocated_by_name_are_not_taken(ports: Ports) -> None:
     assert allocate() == wanted
     with pytest.raises(Invalid, match="exist already"):
         allocate()
+
+
+def test_objects_the_store_names_are_allocated_once(ports: Ports) -> None:
+    flow_id = put_flow(ports)
+    metadata: Any = ports.metadata
+    metadata._database = LosesAnAnswer(metadata._database)
+
+    found = storage.allocate(
+        ports, flow_id, limit=2, object_ids=None, storage_id=None, content_type=None
+    )
+
+    with metadata._database.transaction() as transaction:
+        ids = [item.object_id for item in found]
+        rows = transaction.table(OBJECTS).select(["id"], isin=("id", ids))["id"].to_pylist()
+    assert sorted(rows) == sorted(ids)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -77,6 +76,3 @@ def offer(flow_id: FlowId, start_s: int, end_s: int, object_id: str | None = Non
         Segment(flow_id, ObjectId(object_id), timerange),
         links=(Link("elsewhere", f"http://elsewhere.example/{object_id}"),),
     )
-
-
-NOW = datetime(2026, 11, 20, tzinfo=UTC)

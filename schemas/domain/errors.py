@@ -45,6 +45,10 @@ class Conflict(Unavailable):
     retryable = True
 
 
+class BeingDeleted(Unavailable):
+    """The flow is still being deleted."""
+
+
 class ReadOnly(Forbidden):
     """The flow is read-only."""
 
@@ -59,6 +63,10 @@ class SourceNotFound(NotFound):
 
 class ObjectNotFound(NotFound):
     """The object does not exist, or is allocated but not registered yet."""
+
+
+class DeletionNotFound(NotFound):
+    """The flow delete request does not exist."""
 
 
 class JobNotFound(NotFound):

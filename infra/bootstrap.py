@@ -19,7 +19,7 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from schemas.domain.ingest import Measured
-from tasks.celery_tasks import DRAIN, FLUSH
+from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -76,7 +76,7 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
 
@@ -93,7 +93,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),
         ids=RandomIds(),
@@ -101,7 +101,10 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             shards=settings.shards,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
+            async_after_s=settings.async_after_s,
+            deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
         ),

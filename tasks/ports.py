@@ -10,14 +10,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId, JobId, ObjectId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    DeletionId,
+    FlowId,
+    JobId,
+    ObjectId,
+    SourceId,
+    StorageId,
+)
 from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
-from schemas.domain.job import Failure, Job
-from schemas.domain.media_object import MediaObject
+from schemas.domain.job import Failure, Fault, Job
+from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.source import Source
@@ -30,14 +39,11 @@ T = TypeVar("T")
 class Snapshot(Protocol):
     """The database as one transaction sees it."""
 
-    def flows(self, ids: Collection[FlowId]) -> dict[FlowId, Flow]:
-        """Those of the flows named that exist."""
+    def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
+        """Those of the flows named that exist; with `going`, those that are being deleted too."""
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`; in no particular order."""
-
-    def collecting_flows(self) -> list[Flow]:
-        """Every flow that collects others."""
 
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""
@@ -64,6 +70,24 @@ class Snapshot(Protocol):
 
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
+
+    def allocated_before(self, moment: datetime, limit: int) -> list[MediaObject]:
+        """At most `limit` objects that were allocated before `moment` and never registered."""
+
+    def copies(self, **equal: object) -> list[Copy]:
+        """The copies still to be made whose columns have these values."""
+
+    def orphans(self, storage_ids: Collection[StorageId], limit: int) -> list[Orphan]:
+        """At most `limit` bytes in these storage backends that nothing refers to."""
+
+    def orphaned(self, keys: Collection[str]) -> set[str]:
+        """Those of `keys` whose bytes nothing refers to, and are still to be deleted."""
+
+    def deletions(self, ids: Collection[DeletionId]) -> dict[DeletionId, Deletion]:
+        """Those of the deletions named that exist."""
+
+    def all_deletions(self) -> list[Deletion]:
+        """Every deletion on record; in no particular order."""
 
     def problems(self) -> list[Problem]:
         """Every problem on record."""
@@ -107,6 +131,23 @@ class MediaStore(Protocol):
 
     def changed_since(self, moment: datetime) -> Iterator[Notification]:
         """Every object in a storage backend's bucket written since `moment`."""
+
+    def delete(self, storage_id: StorageId, keys: Collection[str]) -> None:
+        """Delete what stands under `keys`, as far as something does."""
+
+    def copy(self, source: Controlled, target: Controlled) -> None:
+        """Copy `source` to `target`, which is complete afterwards or not there.
+
+        Raises:
+            Invalid: when nothing stands at `source`.
+        """
+
+    def store_from_url(self, url: str, target: Controlled, content_type: str | None) -> None:
+        """Copy what `url` gives to `target`, which is complete afterwards or not there.
+
+        Raises:
+            Invalid: when `url` may not be asked, or gives nothing.
+        """
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`."""
@@ -185,12 +226,30 @@ class Inbox(Protocol):
         New entries get ids after the cursor's position, and the lease an epoch after its epoch.
         """
 
+    def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
+        """Have a deletion of segments of the shard gone on with."""
+
+    def scheduled(self, shard: int) -> list[DeletionId]:
+        """The deletions of the shard to go on with, oldest first."""
+
+    def unschedule(self, shard: int, deletion: DeletionId) -> None:
+        """Do not go on with a deletion that ended."""
+
     def waiting(self) -> list[int]:
-        """The shards that have entries."""
+        """The shards that have entries, or deletions to go on with."""
 
 
 class JobStore(Protocol):
     """Jobs, while they are of interest."""
+
+    def create(self, job: Job) -> None:
+        """Keep a new job."""
+
+    def advance(self, job_id: JobId, done: int, now: datetime) -> None:
+        """Say how much of a job has been done."""
+
+    def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
+        """Say that a job is done, or why it cannot be; wakes whoever waits."""
 
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none."""
@@ -237,6 +296,14 @@ class Notices(Protocol):
         """Whether there are any."""
 
 
+class Work(StrEnum):
+    """Work that is not of one shard, by the names of its tasks."""
+
+    INGEST = "ingest.drain"
+    COLLECT = "objects.collect"
+    COPY = "objects.copy"
+
+
 class TaskQueue(Protocol):
     """Work to be done by a worker."""
 
@@ -246,11 +313,11 @@ class TaskQueue(Protocol):
     def answered(self, shard: int) -> None:
         """Note that the flush rung for has begun, so that the next ring is heard."""
 
-    def ring_ingest(self) -> None:
-        """Have the notifications acted upon."""
+    def call(self, work: Work) -> None:
+        """Have some work done; it waits in the queue once at most."""
 
-    def answered_ingest(self) -> None:
-        """Note that acting upon them has begun."""
+    def begun(self, work: Work) -> None:
+        """Note that the work called for has begun, so that the next call is heard."""
 
 
 class Clock(Protocol):
@@ -281,7 +348,10 @@ class Limits:
     shards: int
     flush_rows: int
     flush_seconds: float
+    delete_rows: int
     reply_timeout_s: float
+    async_after_s: float
+    deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
 

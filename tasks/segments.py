@@ -12,9 +12,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from zlib import crc32
 
-from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.changes import Changes, ShardCursor, shard_of
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Failure, Job, JobState
@@ -23,6 +22,7 @@ from schemas.domain.query import Page, SegmentQuery, decoded, encoded
 from schemas.domain.registration import Registration
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.timerange import TimeRange
+from tasks import deletion
 from tasks.flows import existing
 from tasks.ports import Decided, Entry, Lease, LeaseLost, Ports, Snapshot
 
@@ -73,24 +73,20 @@ def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed:
     return job
 
 
-def shard_of(flow_id: FlowId, shards: int) -> int:
-    """The shard all segments of a flow go through."""
-    return crc32(flow_id.encode()) % shards
-
-
 def flush(ports: Ports, shard: int) -> None:
-    """Decide what waits in `shard`, for a few seconds at most."""
+    """Decide what waits in `shard`, for a few seconds at most, and go on with a deletion."""
     ports.queue.answered(shard)
     try:
         with ports.inbox.lease(shard) as lease:
             if lease is None:
                 return
             cursor = _drain(ports, shard, lease)
+            deletion.advance(ports, shard, lease)
     except LeaseLost as lost:
         log.warning("stopped flushing: %s", lost)
         return
     # Whoever found the lease taken went away: what came since then is ours to ring for.
-    if ports.inbox.read(shard, cursor.position, 1):
+    if ports.inbox.read(shard, cursor.position, 1) or ports.inbox.scheduled(shard):
         ports.queue.ring(shard)
 
 
@@ -103,6 +99,8 @@ def sweep(ports: Ports) -> None:
 def page(ports: Ports, flow_id: FlowId, query: SegmentQuery) -> tuple[Page[Segment], Objects]:
     """The segments of a page, and the objects they and their init segments are in."""
     with ports.metadata.read() as snapshot:
+        if flow_id not in snapshot.flows([flow_id]):
+            return Page([], None, query.limit), {}
         found = snapshot.segments(flow_id, query)
         shown = found[: query.limit]
         objects = snapshot.objects({segment.object_id for segment in shown})

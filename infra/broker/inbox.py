@@ -25,7 +25,7 @@ from infra.broker.jobs import (
 )
 from schemas.domain.changes import ShardCursor
 from schemas.domain.errors import Unavailable
-from schemas.domain.identifiers import FlowId, JobId
+from schemas.domain.identifiers import DeletionId, FlowId, JobId
 from schemas.domain.job import Job
 from schemas.domain.segment import Offer
 from schemas.inbox import decode_offers, encode_offers
@@ -158,13 +158,34 @@ class RedisInbox:
                     "XSETID", stream, cursor.position
                 )
 
+    def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
+        """Have a deletion of segments of the shard gone on with."""
+        with self._broker.translated() as client:
+            client.zadd(_deletions(shard), {deletion: created.timestamp()})
+
+    def scheduled(self, shard: int) -> list[DeletionId]:
+        """The deletions of the shard to go on with, oldest first."""
+        with self._broker.translated() as client:
+            found = cast("list[bytes]", client.zrange(_deletions(shard), 0, -1))
+        return [DeletionId(each.decode()) for each in found]
+
+    def unschedule(self, shard: int, deletion: DeletionId) -> None:
+        """Do not go on with a deletion that ended."""
+        with self._broker.translated() as client:
+            client.zrem(_deletions(shard), deletion)
+
     def waiting(self) -> list[int]:
-        """The shards that have entries."""
+        """The shards that have entries, or deletions to go on with."""
         with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
             for shard in self._shards:
                 pipe.xlen(_stream(shard))
-            lengths = pipe.execute()
-        return [shard for shard, length in zip(self._shards, lengths, strict=True) if length]
+                pipe.zcard(_deletions(shard))
+            counts = iter(pipe.execute())
+        return [
+            shard
+            for shard, *lengths in zip(self._shards, counts, counts, strict=True)
+            if any(lengths)
+        ]
 
 
 def _range(client: redis.Redis, shard: int, after: str, count: int) -> list[Entry]:
@@ -175,6 +196,10 @@ def _range(client: redis.Redis, shard: int, after: str, count: int) -> list[Entr
 
 def _stream(shard: int) -> str:
     return f"tams:inbox:{shard}"
+
+
+def _deletions(shard: int) -> str:
+    return f"tams:deletions:{shard}"
 
 
 def _epoch(shard: int) -> str:

@@ -18,7 +18,7 @@ from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
-from schemas.domain.ingest import Measured
+from schemas.domain.ingest import Measured, Shape
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
@@ -50,6 +50,12 @@ class MediaReader:
         from infra.media.timing import measure
 
         return measure(file)
+
+    def shape(self, file: BinaryIO) -> Shape:
+        """What the file is, by its outermost boxes."""
+        from infra.media.boxes import shape
+
+        return shape(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +114,4 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
         ),
-        templates=settings.ingest_templates,
     )

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from schemas.domain.ingest import KeyTemplate
-
 T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
@@ -81,7 +79,7 @@ class Settings:
     object_timeout_s: int
     presigned_url_timeout_s: int
     worker_concurrency: int
-    ingest_templates: tuple[KeyTemplate, ...]
+    ingest_rules: Path | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -178,7 +176,7 @@ class _Reader:
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
-            ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            ingest_rules=self._parsed("TAMS_INGEST_RULES", None, Path),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
@@ -213,11 +211,6 @@ class _Reader:
 
     def _number(self, name: str, default: int, low: int, high: int) -> int:
         return self._parsed(name, default, lambda text: _between(int(text), low, high))
-
-    def _templates(self, name: str) -> tuple[KeyTemplate, ...]:
-        return self._parsed(
-            name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
-        )
 
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)

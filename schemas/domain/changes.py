@@ -15,9 +15,12 @@ from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.segment import Segment
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,20 @@ def shard_of(flow_id: FlowId, shards: int) -> int:
     return crc32(flow_id.encode()) % shards
 
 
-Record = Source | Flow | Segment | MediaObject | Copy | Orphan | Deletion | Problem | ShardCursor
+Record = (
+    Source
+    | Flow
+    | Segment
+    | MediaObject
+    | Copy
+    | Orphan
+    | Deletion
+    | Problem
+    | IngestRule
+    | Stream
+    | Sighting
+    | ShardCursor
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 from marshmallow import (
@@ -18,7 +19,9 @@ from marshmallow import (
 )
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.ingest import ProblemQuery
 from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
+from schemas.domain.rejection import Reason
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -250,7 +253,27 @@ class BackendQuerySchema(PagedSchema):
 class ProblemQuerySchema(PagedSchema):
     """GET /ingest-problems."""
 
+    bucket = fields.String()
+    prefix = fields.String(metadata={"description": "What the key begins with."})
+    reason = fields.Enum(Reason, by_value=True)
+    since = fields.AwareDateTime(
+        default_timezone=UTC, metadata={"description": "Only what was seen then or later."}
+    )
     reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> ProblemQuery:
+        """The query value."""
+        return ProblemQuery(
+            listing(known),
+            known.get("bucket"),
+            known.get("prefix", ""),
+            known.get("reason"),
+            known.get("since"),
+        )
+
+
+class RuleQuerySchema(PagedSchema):
+    """GET /ingest-rules."""
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""

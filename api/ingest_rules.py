@@ -24,6 +24,8 @@ from tasks import ingest_rules
 
 blueprint = Blueprint("IngestRules", __name__, description="What files dropped into a bucket mean.")
 
+_LOCATION = {"description": "The rule.", "required": True, "schema": {"type": "string"}}
+
 
 @blueprint.route("/ingest-rules")
 @blueprint.arguments(RuleQuerySchema, location="query")
@@ -37,7 +39,9 @@ def list_rules(listing: Listing) -> Response:
 
 @blueprint.route("/ingest-rules", methods=["POST"])
 @blueprint.arguments(RulePostSchema, example=EXAMPLE)
-@blueprint.response(201, RuleSchema, description="The rule has been created.")
+@blueprint.response(
+    201, RuleSchema, description="The rule has been created.", headers={"Location": _LOCATION}
+)
 @blueprint.operation("POST_ingest-rules", 400, 503)
 def post_rule(document: dict[str, Any]) -> Response:
     """Create an ingest rule.

@@ -131,10 +131,11 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
 def _take_in(ports: Ports, found: Sequence[tuple[Appeared, int]]) -> list[Problem]:
     """Act on objects that stand in a bucket; those that cannot become segments."""
     reader = Reader(ports, [appeared for appeared, _ in found])
-    first = sorted(found, key=lambda item: (_is_segment(item[0]), order_of(item[0].key)))
+    ordered = sorted(found, key=lambda item: order_of(item[0].key))
+    ordered.sort(key=lambda item: not reader.prepares(item[0]))
     offers: dict[FlowId, list[Offer]] = {}
     problems: list[Problem] = []
-    for appeared, attempts in first:
+    for appeared, attempts in ordered:
         meaning = reader.meaning(appeared, attempts)
         try:
             offer = _carry_out(ports, reader, meaning)
@@ -148,11 +149,6 @@ def _take_in(ports: Ports, found: Sequence[tuple[Appeared, int]]) -> list[Proble
     for flow_id, offered in offers.items():
         segments.enqueue(ports, flow_id, offered, followed=False)
     return problems
-
-
-def _is_segment(appeared: Appeared) -> bool:
-    """Whether it may be one; what others need to be read comes first."""
-    return not appeared.key.endswith(".m3u8")
 
 
 def _carry_out(ports: Ports, reader: Reader, meaning: Meaning) -> Offer | None:

@@ -30,7 +30,7 @@ from tasks.ports import Ports
 
 _PLAYLIST: Final = ".m3u8"
 _FRAGMENTS: Final = (".m4s", ".mp4", ".m4v", ".m4a", ".m4i", ".cmfv", ".cmfa", ".cmft", ".init")
-_LARGEST_INIT: Final = 1 << 20
+_LARGEST_INIT: Final = 1 << 16
 _LARGEST_PLAYLIST: Final = 8 << 20
 _MOST_ATTEMPTS: Final = 5
 # How media without a rule find their time.
@@ -97,6 +97,14 @@ class Reader:
             meaning.sighting = self._sighted(meaning, Kind.WAITING, str(meaning.error))
         return meaning
 
+    def prepares(self, appeared: Appeared) -> bool:
+        """Whether other objects need `appeared` to be understood: a playlist or init segment."""
+        if appeared.key.endswith(_PLAYLIST):
+            return True
+        with _Media(self._ports, appeared, 1) as media, suppress(Invalid):
+            return self._find_init(Meaning(appeared), media)
+        return False
+
     def waiting_for(self, seen: Sighting) -> list[Sighting]:
         """What waits for `seen`."""
         waiting = [
@@ -121,13 +129,13 @@ class Reader:
         if appeared.key.endswith(_PLAYLIST) and self._find_playlist(meaning):
             return
         meaning.rule, found = self._rule_for(appeared)
+        meaning.flow_id, meaning.document = self._flow_of(appeared)
         if self._is_registered(appeared, meaning):
             meaning.note = "it is registered already"
             return
         with _Media(self._ports, appeared, attempts) as media:
             if self._find_init(meaning, media):
                 return
-            meaning.flow_id, meaning.document = self._flow_of(appeared)
             if meaning.flow_id is None:
                 raise Rejected(
                     Reason.NO_FLOW,
@@ -297,7 +305,7 @@ class Reader:
             inits = [each for each in inits if f"{each.directory}/" == wanted]
         if not inits:
             raise Waits(f"it waits for its init segment, {wanted}")
-        inits.sort(key=lambda each: each.modified)
+        inits.sort(key=lambda each: (each.modified, each.seen))
         before = [each for each in inits if each.modified <= appeared.modified]
         chosen = before[-1] if before else inits[0]
         item = Dropped(appeared.storage_id, chosen.bucket, chosen.key, chosen.etag, None)
@@ -318,6 +326,7 @@ class Reader:
             directory_of(appeared.key),
             meaning.rule.id if meaning.rule else "",
             appeared.modified,
+            self._ports.clock.now(),
             reason,
         )
 

@@ -55,8 +55,9 @@ class _Commands(click.Group):
         if cmd_name not in _CLIENT:
             return super().get_command(ctx, cmd_name)
         from workers.client import commands
+        from workers.client.rules import rules
 
-        command: click.Command = getattr(commands, cmd_name)
+        command: click.Command = rules if cmd_name == "rules" else getattr(commands, cmd_name)
         return command
 
 

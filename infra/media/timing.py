@@ -78,7 +78,7 @@ def _ticking(name: str, fragmented: bool) -> Ticking:
 
 def _stated(metadata: Mapping[str, str], track: Track) -> Moment | None:
     """When the recording was made, as the `bext` chunk of a WAV file says it."""
-    samples, day = metadata.get("time_reference", ""), metadata.get("origination_date", "")
+    samples, day = metadata.get("time_reference", ""), metadata.get("date", "")
     if track.kind is not Kind.AUDIO or not samples.isdigit() or not day:
         return None
     unit = track.sampling.unit

@@ -7,7 +7,7 @@
 * `flow` is a UUID, `sequence` a whole number. Any other name is the template's own.
 * `{*}` matches anything within a part of the path, `{**}` anything at all.
 * UTC is counted as POSIX does: every day has 86 400 seconds, and a leap second (`:60`) is the
-  second after it. A time without a zone is UTC. TAI is taken as it stands, which is 37 s ahead of UTC.
+  second after it. A time without a zone is UTC. TAI, 37 s ahead of UTC, is taken as it stands.
 * A time is as precise as it is written.
 """
 

@@ -18,7 +18,7 @@ from schemas.domain import ingest, media_object, placing
 from schemas.domain.changes import Changes
 from schemas.domain.errors import FlowNotFound, Invalid, TamsError
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, ObjectId
+from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.ingest import Problem
 from schemas.domain.media_object import MediaObject, Orphan, Role
 from schemas.domain.placing import Bearing, Neighbour, Place, Restarted, Stated
@@ -77,7 +77,7 @@ class Registration:
         self._shard_of = shard_of
         self._added: list[Segment] = []
         self._problems: list[Problem] = []
-        self._orphans: list[Orphan] = []
+        self._orphans: dict[tuple[StorageId, str], Orphan] = {}
 
     def decide(self, offer: Offer) -> TamsError | None:
         """Register `offer`, or say why not."""
@@ -123,7 +123,7 @@ class Registration:
             item = item.referred()
         touched.append(item)
         if offer.dropped is not None and offer.dropped.moved_to:
-            self._orphans.append(_left_behind(offer.dropped, self._now))
+            self._let_go_of(offer.dropped)
         self._objects.update({each.id: each for each in touched})
 
     def changes(self) -> Changes:
@@ -139,7 +139,7 @@ class Registration:
                 *new,
                 *new_flows,
                 *(s for s in streams if s.flow_id not in self._known_streams),
-                *self._orphans,
+                *self._orphans.values(),
                 *self._problems,
             ),
             replace=(
@@ -219,9 +219,15 @@ class Registration:
             self._timelines[begun] = Timeline()
         return begun
 
+    def _let_go_of(self, item: Dropped) -> None:
+        """Have the bytes deleted that an object was copied from, unless they are others by then."""
+        left = Orphan(item.storage_id, item.key, self._now, ours=False, etag=item.etag)
+        self._orphans[left.storage_id, left.key] = left
+
     def _let_go_of_copy(self, object_id: ObjectId, item: Dropped) -> None:
         if item.moved_to and not _is_registered(self._objects.get(object_id)):
-            self._orphans.append(Orphan(item.storage_id, item.moved_to, self._now))
+            copy = Orphan(item.storage_id, item.moved_to, self._now)
+            self._orphans[copy.storage_id, copy.key] = copy
 
     def _grown_flows(self) -> list[Flow]:
         added: dict[FlowId, list[TimeRange]] = {}
@@ -245,11 +251,6 @@ def _placed(offer: Offer, flow_id: FlowId, place: Place) -> Offer:
     """`offer` at a place in a flow."""
     found = at(offer, place)
     return replace(found, segment=replace(found.segment, flow_id=flow_id))
-
-
-def _left_behind(item: Dropped, now: datetime) -> Orphan:
-    """What was copied from, and is not needed any more."""
-    return Orphan(item.storage_id, item.key, now, ours=False, etag=item.etag)
 
 
 def _is_registered(known: MediaObject | None) -> bool:

@@ -29,6 +29,7 @@ class Sighting:
     directory: str
     rule_id: str
     modified: datetime
+    seen: datetime
     reason: str | None = None
 
 

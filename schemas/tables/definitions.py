@@ -150,6 +150,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("directory", pa.string()),
             ("rule_id", pa.string()),
             ("modified", _TIME),
+            ("seen", _TIME),
             ("reason", pa.string()),
         ]
     ),

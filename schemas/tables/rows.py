@@ -196,6 +196,7 @@ def sighting_from(row: Row) -> Sighting:
         row["directory"],
         row["rule_id"],
         _aware(row["modified"]),
+        _aware(row["seen"]),
         row["reason"],
     )
 
@@ -288,6 +289,7 @@ def _sighting_row(sighting: Sighting) -> Row:
         "directory": sighting.directory,
         "rule_id": sighting.rule_id,
         "modified": naive(sighting.modified),
+        "seen": naive(sighting.seen),
         "reason": sighting.reason,
     }
 

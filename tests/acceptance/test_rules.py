@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,6 @@ def test_a_changed_init_segment_holds_from_the_next_fragment_on(
     (before,) = place.segments(flow_id, 1)
 
     changed = init + b"\x00\x00\x00\x08free"
-    time.sleep(1.1)  # the object store tells times by the second
     place.drop("init.mp4", changed)
     place.drop("chunk-2.m4s", media[1])
 
@@ -279,7 +279,7 @@ def test_wav_files_follow_each_other_by_their_samples(place: Dropping, tmp_path:
     found = place.segments(flow_id, 3)
     ends = [segment["timerange"].strip("[)").split("_") for segment in found]
     assert ends[0][0] == "0:0"
-    assert all(a[1] == b[0] for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(ends))
 
 
 def test_a_broadcast_wav_says_its_own_time(place: Dropping, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where objects stand whose time is not simply given."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -240,7 +241,7 @@ def test_a_playlist_places_its_objects_in_any_order(order: list[int], rounding: 
 
     timeline.sort(key=lambda n: n.timerange.start)
     assert [n.key for n in timeline] == [key for key, _ in offsets]
-    for before, after in zip(timeline, timeline[1:], strict=False):
+    for before, after in pairwise(timeline):
         assert not before.timerange.overlaps(after.timerange)
 
 

@@ -15,7 +15,10 @@ from tests.making import external, new_id, put_flow
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
-EXTENSIONS = {"jobs-jobId", "ingest-problems", "health"}
+EXTENSIONS = {
+    *("jobs-jobId", "ingest-problems", "health"),
+    *("ingest-rules", "ingest-rules-ruleId", "ingest-rules-test"),
+}
 
 # Paths of the specification that we have, but not with every method yet.
 LATER = {
@@ -38,6 +41,9 @@ NOT_PROVOKED = {
         *("HEAD_flow-delete-requests-request-id", "GET_flow-delete-requests-request-id"),
         *("POST_objects-instances", "DELETE_objects-instances"),
         *("HEAD_jobs-jobId", "GET_jobs-jobId", "HEAD_ingest-problems", "GET_ingest-problems"),
+        *("HEAD_ingest-rules", "GET_ingest-rules", "POST_ingest-rules", "POST_ingest-rules-test"),
+        *("HEAD_ingest-rules-ruleId", "GET_ingest-rules-ruleId", "PUT_ingest-rules-ruleId"),
+        *("DELETE_ingest-rules-ruleId",),
     )
 }
 
@@ -115,6 +121,13 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
     assert schemas["Link"]["required"] == ["label", "url"]
 
 
+RULE = {"bucket": "tams-media", "prefix": "provoked/", "flow": {"name": "provoked"}}
+
+
+def _rule(api: httpx.Client) -> str:
+    return str(api.post("/ingest-rules", json={**RULE, "enabled": False}).json()["id"])
+
+
 def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
@@ -161,6 +174,11 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         },
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
+        "ingest-rules": {"200": "/ingest-rules", "400": "/ingest-rules?limit=0"},
+        "ingest-rules-ruleId": {
+            "200": f"/ingest-rules/{_rule(api)}",
+            "404": f"/ingest-rules/{nobody}",
+        },
         "health": {"200": "/health"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
@@ -183,6 +201,9 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     def instance(object_id: str, **body: str) -> Callable[[], Any]:
         return lambda: api.post(f"/objects/{object_id}/instances", json=body)
 
+    def rules(method: str, path: str, body: object = None) -> Callable[[], Any]:
+        return lambda: api.request(method, f"/ingest-rules{path}", json=body)
+
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
     return requests | {
@@ -202,6 +223,19 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         ("DELETE_flows-flowId-segments", "400"): delete(f"/flows/{flow}/segments?timerange=now"),
         ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
         ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
+        ("POST_ingest-rules", "201"): rules("POST", "", {**RULE, "enabled": False}),
+        ("POST_ingest-rules", "400"): rules("POST", "", {**RULE, "times": ["guess"]}),
+        ("POST_ingest-rules-test", "200"): rules(
+            "POST", "/test", {"bucket": "tams-media", "key": "nothing/here.ts"}
+        ),
+        ("POST_ingest-rules-test", "400"): rules("POST", "/test", {"bucket": "x", "key": "y"}),
+        ("PUT_ingest-rules-ruleId", "200"): rules(
+            "PUT", f"/{_rule(api)}", {**RULE, "enabled": False}
+        ),
+        ("PUT_ingest-rules-ruleId", "400"): rules("PUT", f"/{_rule(api)}", {"bucket": "x"}),
+        ("PUT_ingest-rules-ruleId", "404"): rules("PUT", f"/{nobody}", RULE),
+        ("DELETE_ingest-rules-ruleId", "204"): rules("DELETE", f"/{_rule(api)}"),
+        ("DELETE_ingest-rules-ruleId", "404"): rules("DELETE", f"/{nobody}"),
         ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
         ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
         ("POST_objects-instances", "404"): instance(new_id(), **cdn),

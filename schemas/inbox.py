@@ -97,5 +97,5 @@ def _bearing(kind: str, values: list[Any]) -> Bearing:
                 Stated(*stated) if stated else None,
             )
         case _:
-            (anchor,) = values
-            return Following(Anchor(*anchor))
+            anchor, rate = values
+            return Following(Anchor(*anchor), rate)

@@ -29,6 +29,7 @@ from schemas.domain.storage import kept_key
 from tasks.ports import Ports
 
 _PLAYLIST: Final = ".m3u8"
+_MANIFESTS: Final = (_PLAYLIST, ".mpd")
 _FRAGMENTS: Final = (".m4s", ".mp4", ".m4v", ".m4a", ".m4i", ".cmfv", ".cmfa", ".cmft", ".init")
 _LARGEST_INIT: Final = 1 << 16
 _LARGEST_PLAYLIST: Final = 8 << 20
@@ -126,7 +127,7 @@ class Reader:
         appeared = meaning.appeared
         if appeared.size == 0:
             raise Rejected(Reason.EMPTY, "the object is empty")
-        if appeared.key.endswith(_PLAYLIST) and self._find_playlist(meaning):
+        if appeared.key.endswith(_MANIFESTS) and self._find_playlist(meaning):
             return
         meaning.rule, found = self._rule_for(appeared)
         meaning.flow_id, meaning.document = self._flow_of(appeared)
@@ -229,8 +230,8 @@ class Reader:
         if not covering:
             return False
         meaning.rule = next((r for r in covering if Way.PLAYLIST in r.times), None)
-        if meaning.rule is None:
-            meaning.note = "no rule for this prefix looks at playlists"
+        if meaning.rule is None or not appeared.key.endswith(_PLAYLIST):
+            meaning.note = "it is a manifest that no rule looks at"
             return True
         seen = self._sighted(meaning, Kind.PLAYLIST)
         named = self._entries(seen)
@@ -377,7 +378,10 @@ class _Media:
                     f"reading the media failed {self._attempts - 1} times without an answer",
                 )
             self._file = TemporaryFile()  # noqa: SIM115 - closed on exit
-            self._ports.media.fetch(self._appeared.bucket, self._appeared.key, self._file)
+            try:
+                self._ports.media.fetch(self._appeared.bucket, self._appeared.key, self._file)
+            except Invalid as error:
+                raise Rejected(Reason.GONE, str(error)) from error
         self._file.seek(0)
         return self._file
 

@@ -40,6 +40,7 @@ def measure(file: MediaFile) -> Measured:
         ticking=_ticking(name, fragmented),
         container=name,
         essence="video" if track.kind is Kind.VIDEO else "audio",
+        sample_rate=round(1 / track.sampling.unit) if track.kind is Kind.AUDIO else None,
         stated=_stated(metadata, track),
     )
 

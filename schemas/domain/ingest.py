@@ -88,7 +88,7 @@ class Measured:
 
     `sample_count` counts video frames or audio samples; `last_duration_ns` is that of the
     last of them; `key_frame_count` is 0 for audio. `container` is libav's word for the format,
-    `essence` is `video` or `audio`. `stated` is the wall clock time of its start, if it says one.
+    `essence` is `video` or `audio`, of which the latter has a `sample_rate`. `stated` is the wall clock time of its start, if it says one.
     """
 
     start_ns: int
@@ -99,6 +99,7 @@ class Measured:
     ticking: Ticking = Ticking.COUNTING
     container: str | None = None
     essence: str | None = None
+    sample_rate: int | None = None
     stated: Moment | None = None
 
     @property
@@ -248,7 +249,7 @@ def by_media(rule: IngestRule | None, measured: Measured, appeared: Appeared) ->
         require_plausible(rule, measured.stated.ns, appeared, "the media")
         return Timing(bearing=Stated(measured.stated.ns, measured.stated.precision_ns))
     if measured.ticking is Ticking.NOTHING:
-        return Timing(bearing=Following(anchor_of(rule, 0, appeared)))
+        return Timing(bearing=Following(anchor_of(rule, 0, appeared), measured.sample_rate))
     wraps = measured.ticking is Ticking.WRAPPING
     return Timing(bearing=_running(rule, measured.start_ns, appeared, wraps=wraps))
 

@@ -23,7 +23,7 @@ from typing import Final, assert_never
 
 from schemas.domain.keys import order_of
 from schemas.domain.rejection import Reason, Rejected
-from schemas.domain.timerange import TimeRange, format_timestamp
+from schemas.domain.timerange import NS_PER_S, TimeRange, format_timestamp
 
 # One tick of MPEG-TS is 100 000 / 9 ns.
 _TICKS_PER_NS: Final = (9, 100_000)
@@ -89,9 +89,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """It follows what is before it by key, or else the newest."""
+    """It follows what is before it by key, or else the newest.
+
+    Its clock counts samples, of which there are `rate` in a second, so that rounding to nanoseconds
+    never adds up.
+    """
 
     anchor: Anchor
+    rate: int | None = None
 
 
 Bearing = Stated | Running | Listed | Following
@@ -149,7 +154,7 @@ def locate(
         case Listed():
             return Place(_listed(bearing, around))
         case Following():
-            return Place(_following(bearing, around))
+            return _following(bearing, around)
         case _:
             assert_never(bearing)
 
@@ -312,10 +317,18 @@ def _listed(bearing: Listed, around: _Around) -> TimeRange:
     return around.span(around.newest.end_ns + own)
 
 
-def _following(bearing: Following, around: _Around) -> TimeRange:
+def _following(bearing: Following, around: _Around) -> Place:
     if not around.neighbours:
-        return around.span(bearing.anchor.start_ns(around.duration_ns))
+        return Place(around.span(bearing.anchor.start_ns(around.duration_ns)), 0)
     before, after = around.by_key(around.neighbours)
     if before is None and after is not None:
-        return around.span(after.start_ns - around.duration_ns)
-    return around.span((before or around.newest).end_ns)
+        return Place(around.span(after.start_ns - around.duration_ns))
+    before = before or around.newest
+    if bearing.rate is None or before.clock_ns is None:
+        return Place(around.span(before.end_ns), 0)
+    rate, counted = bearing.rate, before.clock_ns
+    zero = before.start_ns - counted * NS_PER_S // rate
+    first = counted + round(before.timerange.duration_ns * rate / NS_PER_S)
+    last = first + round(around.duration_ns * rate / NS_PER_S)
+    start, end = (zero + count * NS_PER_S // rate for count in (first, last))
+    return Place(TimeRange.half_open(start, end), first)

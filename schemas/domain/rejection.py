@@ -20,6 +20,7 @@ class Reason(StrEnum):
     TIME_TAKEN = "time-taken"
     RESTARTED = "restarted"
     REWRITTEN = "rewritten"
+    GONE = "gone"  # deleted before it could be read
     EMPTY = "empty"
     NOT_MEDIA = "not-media"
     WRONG_CONTAINER = "wrong-container"
@@ -66,4 +67,4 @@ def none_of(tried: Sequence[tuple[str, Rejected]]) -> Rejected:
         return tried[0][1]
     told = "; ".join(f"{way}: {error}" for way, error in tried)
     grave = [error.reason for _, error in tried if error.reason is not Reason.NO_TIME]
-    return Rejected(grave[-1] if grave else Reason.NO_TIME, f"no time found: {told}")
+    return Rejected(grave[0] if grave else Reason.NO_TIME, f"no time found: {told}")

@@ -133,8 +133,8 @@ def test_numbered_segments_play_no_longer_than_their_number_allows() -> None:
             Running(5 * NS_PER_S, False, ARRIVED, Restart.CONTINUE, 600 * NS_PER_S),
         ),
         (
-            measured(0, 7, ticking=Ticking.NOTHING),
-            Following(ARRIVED),
+            measured(0, 7, ticking=Ticking.NOTHING, sample_rate=48_000),
+            Following(ARRIVED, 48_000),
         ),
         (
             measured(0, 7, ticking=Ticking.NOTHING, stated=Moment(NOW_S * NS_PER_S, 5)),

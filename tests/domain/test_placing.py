@@ -219,6 +219,23 @@ def test_samples_without_a_clock_follow_by_key() -> None:
     assert first.timerange == span(-1, 0)
 
 
+@given(
+    st.lists(st.integers(1, 200_000), min_size=1, max_size=50), st.sampled_from([44_100, 48_000])
+)
+def test_rounding_does_not_add_up_over_counted_samples(lengths: list[int], rate: int) -> None:
+    timeline: list[Neighbour] = []
+    for number, length in enumerate(lengths):
+        bearing = Following(Anchor(7), rate)
+        duration = length * NS_PER_S // rate
+        place = locate(bearing, duration, f"{number}.wav", str(number), timeline)
+        key, etag = f"{number}.wav", str(number)
+        timeline.append(Neighbour(place.timerange, key, etag, place.clock_ns))
+
+    assert timeline[-1].end_ns == 7 + sum(lengths) * NS_PER_S // rate
+    for before, after in pairwise(timeline):
+        assert before.timerange.end == after.timerange.start
+
+
 def test_the_first_object_has_ended_when_it_arrived() -> None:
     arrived = Anchor(100 * NS_PER_S, arrived=True)
 

@@ -187,7 +187,8 @@ def _keep_in_mind(ports: Ports, reader: Reader, seen: Sighting, appeared: Appear
     reader.learn(seen)
     if seen.kind is not Kind.WAITING:
         woken = [
-            Notification(each.bucket, each.key, seen.kind) for each in reader.waiting_for(seen)
+            Notification(bucket=each.bucket, key=each.key, origin=seen.kind.value)
+            for each in reader.waiting_for(seen)
         ]
         if woken:
             ports.notices.append(woken, ports.clock.now())

@@ -88,7 +88,8 @@ class Measured:
 
     `sample_count` counts video frames or audio samples; `last_duration_ns` is that of the
     last of them; `key_frame_count` is 0 for audio. `container` is libav's word for the format,
-    `essence` is `video` or `audio`, of which the latter has a `sample_rate`. `stated` is the wall clock time of its start, if it says one.
+    `essence` is `video` or `audio`, of which the latter has a `sample_rate`. `stated` is when it
+    starts by the wall clock, if it says so.
     """
 
     start_ns: int

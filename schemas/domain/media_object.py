@@ -75,8 +75,8 @@ class Orphan:
 class Drop:
     """How an object was dropped into a bucket: under which key, and what it was then.
 
-    `clock_ns` is what the encoder's clock showed when it begins, counted through its wraps; of audio
-    without a clock it is how many samples were before it.
+    `clock_ns` is what the encoder's clock showed when it begins, counted through its wraps; of
+    audio without a clock it is how many samples were before it.
     """
 
     key: str

@@ -21,8 +21,9 @@ from schemas.domain.errors import Invalid
 from schemas.domain.keys import Moment, parse_iso
 from schemas.domain.timerange import NS_PER_S
 
-# Entries before and after one that it is placed by.
+# Entries before and after one that it is placed by, and how many of all others.
 _NEAR: Final = 20
+_FAR: Final = 50
 _EXTINF: Final = re.compile(r"(\d+)(\.\d+)?\s*(,.*)?")
 
 
@@ -58,7 +59,9 @@ def entries(text: str, own_key: str) -> dict[str, Entry]:
 
 
 def _around(group: list[Entry], index: int) -> tuple[tuple[str, int], ...]:
-    nearby = group[max(0, index - _NEAR) : index] + group[index + 1 : index + 1 + _NEAR]
+    first, last = max(0, index - _NEAR), index + 1 + _NEAR
+    others = group[:first] + group[last:]
+    nearby = group[first:index] + group[index + 1 : last] + others[:: len(others) // _FAR + 1]
     return tuple((entry.key, entry.offset_ns) for entry in nearby)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from schemas import rules
 from schemas.domain.errors import Invalid
@@ -128,6 +128,13 @@ class RulePostSchema(Schema):
         validate=validate.OneOf([each.value for each in Keep]),
         metadata=_said("Whether objects stay where they are, or move to a key of the store's."),
     )
+
+    @pre_load
+    def without_what_the_store_says(self, data: Any, **_: Any) -> Any:
+        """What was read of a rule may be put back."""
+        if isinstance(data, Mapping):
+            return {name: data[name] for name in data if name not in {"id", "created"}}
+        return data
 
     @post_load
     def with_a_possible_flow(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class TableProbe:
         at = int(text) % WRAP
         return Measured(ns(at), ns(at + LENGTH), 33_366_666, 8_991, 300, Ticking.WRAPPING, "mpegts")
 
-    def shape(self, file: BinaryIO) -> Shape:
+    def shape(self, _: BinaryIO) -> Shape:
         return Shape.WHOLE
 
 
@@ -113,7 +113,7 @@ def name(file: File) -> str:
 
 
 def a_day() -> list[File]:
-    """24 hours: the clock wraps after 6.5 of them, stops for 5 minutes after 3, restarts after 12."""
+    """The clock wraps after 6.5 hours; the encoder stops for a while after 3, restarts after 12."""
     files, clock, true = [], 20 * HOUR, 20 * HOUR
     number = 0
     while true < 44 * HOUR:

@@ -45,6 +45,7 @@ class Parsed(click.ParamType[Any]):
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
+        """What `value` means; fails with what is wrong with it."""
         if not isinstance(value, str):
             return value
         try:

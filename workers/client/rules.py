@@ -118,7 +118,7 @@ def _read(file: Any) -> Json:  # noqa: ANN401 - click's file
         raise click.ClickException(f"{file.name} is not JSON: {error}") from error
     if not isinstance(rule, dict):
         raise click.ClickException(f"{file.name} is not a JSON object")
-    return {name: value for name, value in rule.items() if name not in {"id", "created"}}
+    return rule
 
 
 def _print(rule: Json) -> None:

@@ -14,6 +14,7 @@ from schemas.domain.errors import Invalid, RuleNotFound, TamsError
 from schemas.domain.ingest import Appeared, Forecast
 from schemas.domain.ingest_rule import IngestRule, RuleId, derived, in_order
 from schemas.domain.query import Listing, Page, page_of
+from schemas.domain.rejection import Reason, reason_of
 from schemas.rules import from_json
 from tasks import segments
 from tasks.meaning import Reader
@@ -127,6 +128,9 @@ def try_out(ports: Ports, bucket: str, key: str, metadata: Mapping[str, str]) ->
             segment = segments.try_out(ports, meaning.offer)
         except TamsError as refusal:
             fault = refusal
+    note = meaning.note
+    if not exists and fault is not None and reason_of(fault) is Reason.GONE:
+        fault, note = None, "there is no such object; the rest is for its media to tell"
     return Forecast(
         exists,
         meaning.rule.id if meaning.rule else None,
@@ -135,7 +139,7 @@ def try_out(ports: Ports, bucket: str, key: str, metadata: Mapping[str, str]) ->
         meaning.tried,
         segment,
         fault,
-        meaning.note,
+        note,
     )
 
 

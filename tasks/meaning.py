@@ -188,7 +188,7 @@ class Reader:
         known = self._known.get(ObjectId(appeared.key))
         if known is not None and known.role is not Role.ALLOCATED:
             media_object.require_not_rewritten(known, appeared.etag)
-            return known.drop is not None
+            return known.key == appeared.key
         copied = self._known.get(kept_id(ingest.dropped(appeared)))
         moves = meaning.rule is not None and meaning.rule.keep is Keep.MOVE
         return copied is not None and copied.role is not Role.ALLOCATED and not moves

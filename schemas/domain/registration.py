@@ -81,9 +81,11 @@ class Registration:
 
     def decide(self, offer: Offer) -> TamsError | None:
         """Register `offer`, or say why not."""
+        streams = dict(self._streams)
         try:
             self._register(offer if offer.bearing is None else self._located(offer, offer.bearing))
         except TamsError as error:
+            self._streams = streams
             if offer.dropped:
                 self._problems.append(ingest.problem(offer.dropped, error, self._now))
                 self._let_go_of_copy(offer.segment.object_id, offer.dropped)

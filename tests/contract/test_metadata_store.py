@@ -22,11 +22,16 @@ from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import FlowId, ObjectId, SourceId, StorageId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.ingest_rule import RuleId
+from schemas.domain.media_object import Controlled, Drop, MediaObject, Role
 from schemas.domain.query import SegmentQuery
+from schemas.domain.rejection import Reason
 from schemas.domain.segment import Link, Segment
+from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
+from schemas.rules import from_json
 from tests.making import new_id
 from tests.services.running import running_services
 
@@ -95,12 +100,16 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         TimeRange(0, 9),
         ObjectId("init"),
         4,
+        drop=Drop("dropped/key", "etag", 1 << 40, -5),
     )
     bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
-    problem = Problem("bucket", new_id(), "etag", "because", NOW)
+    problem = Problem("bucket", new_id(), "etag", "because", NOW, Reason.REWRITTEN)
+    rule = from_json(RuleId(new_id()), NOW, {"bucket": "b", "flow": {"name": "ä"}, "label": "ö"})
+    stream = Stream(kept.id, grown.id, kept.id)
+    sighting = Sighting("b", new_id(), "", Kind.PLAYLIST, "d", rule.id, NOW, NOW, None)
 
-    write(store, kept, grown, source, item, bare, segment, problem)
+    write(store, kept, grown, source, item, bare, segment, problem, rule, stream, sighting)
 
     with store.read() as found:
         assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
@@ -111,6 +120,9 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         assert found.objects_at([place.key]) == {place.key: item}
         assert found.segments(kept.id, SegmentQuery(5)) == [segment]
         assert problem in found.problems()
+        assert rule in found.rules()
+        assert found.streams([kept.id, grown.id]) == {kept.id: stream}
+        assert found.sightings(key=sighting.key) == [sighting]
         assert found.flows_using(item.id) == [kept.id]
         assert found.flows_using(ObjectId("init")) == [kept.id]
 

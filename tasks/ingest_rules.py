@@ -118,7 +118,7 @@ def try_out(ports: Ports, bucket: str, key: str, metadata: Mapping[str, str]) ->
     exists = appeared is not None
     if appeared is None:
         appeared = _imagined(ports, bucket, key, metadata)
-    reader = Reader(ports, [appeared])
+    reader = Reader(ports, [appeared], imagined=not exists)
     meaning = reader.meaning(appeared)
     flow_id, segment = meaning.flow_id, None
     fault: TamsError | None = meaning.error

@@ -60,9 +60,12 @@ class Meaning:
 class Reader:
     """Finds out what objects mean; what it reads of the database it reads once."""
 
-    def __init__(self, ports: Ports, appeared: Sequence[Appeared]) -> None:
-        """`appeared` are the objects to be asked about."""
+    def __init__(
+        self, ports: Ports, appeared: Sequence[Appeared], *, imagined: bool = False
+    ) -> None:
+        """`appeared` are the objects to be asked about; `imagined` ones are not there."""
         self._ports = ports
+        self._imagined = imagined
         self._made: set[FlowId] = set()
         self._playlists: dict[tuple[str, str], Mapping[str, playlist.Entry]] = {}
         with ports.metadata.read() as snapshot:
@@ -146,9 +149,9 @@ class Reader:
             init = self._init_for(meaning, found, media, flow)
             timing = self._timing(meaning, found, media)
             rule = meaning.rule
-            reads = timing.needs_media or (rule is not None and rule.check_media)
-            if meaning.tried[-1].way is Way.METADATA and not timing.needs_media:
-                reads = False
+            checks = rule is not None and rule.check_media and not self._imagined
+            stated = meaning.tried[-1].way is Way.METADATA
+            reads = timing.needs_media or (checks and not stated)
             measured = media.measured() if reads else None
             offer = ingest.offer(appeared, meaning.flow_id, timing, measured)
         meaning.offer = _with_init(offer, init)

@@ -111,7 +111,6 @@ def test_trying_out_a_key_says_what_would_become_of_it(api: httpx.Client, prefix
         prefix,
         key="{start:s}_{duration:s}.ts",
         flow={"id": flow_id},
-        check_media=False,
         times=["metadata", "key"],
     )
 
@@ -125,6 +124,20 @@ def test_trying_out_a_key_says_what_would_become_of_it(api: httpx.Client, prefix
     assert [trial["way"] for trial in found["tried"]] == ["metadata", "key"]
     assert found["tried"][0]["code"] == "no-time"
     assert api.get(f"/flows/{flow_id}/segments").json() == []
+
+
+def test_trying_out_a_key_without_an_object_says_what_its_media_would_have_to_tell(
+    api: httpx.Client, prefix: str
+):
+    created(api, prefix, key="{camera}/{start:s}.ts", flow={"name": "{camera}", "create": CREATE})
+
+    wanted = {"bucket": "tams-media", "key": f"{prefix}7/{SECOND}.ts"}
+    found = api.post("/ingest-rules/test", json=wanted).json()
+
+    assert found["creates_flow"]
+    assert found["tried"][-1] == {"way": "key", "found": f"start {SECOND}:0"}
+    assert "there is no such object" in found["note"]
+    assert "reason" not in found
 
 
 def test_trying_out_says_why_an_object_would_be_refused(api: httpx.Client, prefix: str):

@@ -74,7 +74,7 @@ class Bucket:
         self.ports.notices.append(told, self.ports.clock.now())
 
     def act(self) -> None:
-        while self.ports.notices.waiting():
+        while self.ports.notices.waiting() or self.ports.inbox.waiting():
             ingest.drain(self.ports)
             for shard in self.ports.inbox.waiting():
                 segments.flush(self.ports, shard)
@@ -230,8 +230,6 @@ def test_a_file_that_moves_survives_a_worker_that_dies_before_it_is_registered(
         bucket.tell("latest.ts")
         ingest.drain(bucket.ports)
     bucket.act()
-    for shard in bucket.ports.inbox.waiting():
-        segments.flush(bucket.ports, shard)
 
     (found,) = bucket.timeline(flow_id)
     assert found.object_id.startswith(f"{bucket.prefix}latest.ts@")

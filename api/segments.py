@@ -33,7 +33,7 @@ from tasks import deletion, jobs, segments
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
 # What the sum of errors of one segment means for a request that offered only that one.
-_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
+_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403, "PutAside": 500}
 
 
 @blueprint.route("/flows/<id:flow_id>/segments")

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from celery import Celery
 
 from infra.broker.connection import Broker
+from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
@@ -91,6 +92,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         metadata=VastMetadataStore(Database(settings.vast)),
         media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
+        dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
         queue=CeleryQueue(app, broker, flush=FLUSH),

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.dead_letter import DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
@@ -173,10 +174,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of one entry: which of its offers failed."""
+    """What became of one entry: which of its offers failed, or why it could not be decided."""
 
     entry: Entry
     failures: Sequence[Failure]
+    fault: Fault | None = None
 
 
 class Lease(Protocol):
@@ -190,6 +192,14 @@ class Lease(Protocol):
 
 class LeaseLost(Exception):
     """Another worker has taken the shard over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The how-manieth time something is begun, and what ended the time before, if known."""
+
+    number: int
+    last_error: str | None = None
 
 
 class Inbox(Protocol):
@@ -207,6 +217,21 @@ class Inbox(Protocol):
 
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
+
+    def holds(self, shard: int, after: str) -> bool:
+        """Whether there are entries after position `after`."""
+
+    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
+        """Note that what waits after `position` is begun, until it ends in an orderly way.
+
+        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        """
+
+    def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
+        """Put the first entry after position `after` aside; it stays in the inbox, too.
+
+        What cannot be read of it is left out of the entry returned.
+        """
 
     def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
         """Entries up to `position` whose outcome was committed but not answered yet."""
@@ -237,6 +262,19 @@ class Inbox(Protocol):
 
     def waiting(self) -> list[int]:
         """The shards that have entries, or deletions to go on with."""
+
+
+class DeadOfferStore(Protocol):
+    """Entries of the inbox that were put aside."""
+
+    def all(self) -> list[DeadOffers]:
+        """Every one of them; in no particular order."""
+
+    def discard(self, entry_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+    def replay(self, entry_id: str) -> int | None:
+        """Put one back into the inbox, at once; its shard, or None if it is not there."""
 
 
 class JobStore(Protocol):
@@ -387,6 +425,7 @@ class Ports:
     metadata: MetadataStore
     media: MediaStore
     inbox: Inbox
+    dead_offers: DeadOfferStore
     jobs: JobStore
     notices: Notices
     queue: TaskQueue

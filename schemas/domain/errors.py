@@ -45,6 +45,10 @@ class Conflict(Unavailable):
     retryable = True
 
 
+class PutAside(TamsError):
+    """It could not be decided, and is kept for somebody to look at."""
+
+
 class BeingDeleted(Unavailable):
     """The flow is still being deleted."""
 

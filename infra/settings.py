@@ -81,6 +81,7 @@ class Settings:
     object_timeout_s: int
     presigned_url_timeout_s: int
     worker_concurrency: int
+    watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
 
     @classmethod
@@ -178,6 +179,7 @@ class _Reader:
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:

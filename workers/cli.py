@@ -133,8 +133,10 @@ def worker(queues: str, concurrency: int | None) -> None:
     configure_logging()
     from infra.bootstrap import preload
     from workers.app import app
+    from workers.watchdog import Watchdog
 
     preload()  # once, before the children are forked
+    Watchdog(app, queues.split(","), Settings.from_env().watchdog_s).watch()
     app.Worker(
         queues=queues,
         loglevel="INFO",

@@ -90,13 +90,9 @@ def problems(ports: Ports, listing: Listing) -> Page[Problem]:
 def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     """Offer what can be interpreted, flow by flow, and put the rest on record."""
     allocated = _allocated(ports, taken)
-    buckets = {backend.bucket for backend in ports.media.backends.values()}
     offers: dict[FlowId, list[Offer]] = {}
     problems: list[Problem] = []
     for noticed in taken:
-        if noticed.notification.bucket not in buckets:
-            log.info("%s is not a storage backend's bucket", noticed.notification.bucket)
-            continue
         if noticed.notification.key in allocated:
             continue  # uploaded by a client, who registers it
         appeared = ports.media.head(noticed.notification.bucket, noticed.notification.key)

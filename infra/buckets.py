@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def prepare(backends: Sequence[BackendSettings], origins: Sequence[str]) -> list[str]:
     """Have every backend's bucket be there, and open to web pages from `origins`.
 
-    The buckets that had to be made. An object store that takes no CORS rules is warned of:
+    Returns those that had to be made. An object store that takes no CORS rules is warned of:
     all but browsers can do without.
 
     Raises:

@@ -10,6 +10,7 @@
 """
 
 import io
+import re
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -33,6 +34,8 @@ _NOT_GLOBAL: Final = tuple(
 # The whole content must arrive within this time, however steadily it trickles.
 _CONTENT_S: Final = 3_600.0
 _TEMPORARY: Final = {408, 425, 429}
+# The parts of a URL that may well be secrets: credentials, and what follows the path.
+_SECRETS: Final = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
 
 def outbound_client(
@@ -58,7 +61,7 @@ def content_of(client: httpx.Client, url: str) -> Iterator[BinaryIO]:
         Invalid: when `url` must not be asked, or answers with anything but content.
         Unavailable: when nobody answers, or the answer breaks off or says to come again.
     """
-    where = url.partition("?")[0]  # what follows may well be a secret
+    where = _SECRETS.sub("", url)
     try:
         with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
             _require_content(response, where)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 ENDPOINTS_FILE = "endpoints.json"
 
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
-_ORIGIN = re.compile(r"https?://(\*\.)?[^/?#@*\s]+(:\*)?")
+_ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
 
 
 class SettingsError(Exception):

@@ -50,8 +50,8 @@ def plan(directory: Path, environ: Mapping[str, str], elsewhere: Collection[str]
 def facts(planned: Plan, processes: Mapping[str, int]) -> dict[str, Any]:
     """What scripts may want to know about a running store; secrets included.
 
-    `s3` is the object store of those backends that do not say another, with the bucket of the
-    first backend. `storage_backends` is what was declared, null if nothing was.
+    `s3` is the object store of those backends that do not say another, and a bucket there.
+    `storage_backends` is what was declared, null if nothing was.
     """
     settings = planned.settings
     s3, vast_db = settings.s3, settings.vast
@@ -62,7 +62,7 @@ def facts(planned: Plan, processes: Mapping[str, int]) -> dict[str, Any]:
             "region": s3.region,
             "access_key": s3.access_key,
             "secret_key": s3.secret_key,
-            "bucket": settings.backends[0].backend.bucket,
+            "bucket": _bucket(settings),
         },
         "storage_backends": json.loads(planned.environ.get("TAMS_STORAGE_BACKENDS") or "null"),
         "vast": {
@@ -79,6 +79,12 @@ def facts(planned: Plan, processes: Mapping[str, int]) -> dict[str, Any]:
         },
         "processes": dict(processes),
     }
+
+
+def _bucket(settings: Settings) -> str | None:
+    """The bucket in the object store of `TAMS_S3_*` that media go to, if any is there."""
+    here = [e.backend for e in settings.backends if e.store.endpoint == settings.s3.endpoint]
+    return max(here, key=lambda backend: backend.default).bucket if here else None
 
 
 def _listener(settings: Settings) -> Address:

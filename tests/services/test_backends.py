@@ -195,6 +195,11 @@ def test_a_second_shell_finds_the_backends_of_the_store(store: Running):
     assert [each.backend.id for each in found.backends] == [OPEN, MAIN, COLD]
 
 
+def test_scripts_are_told_what_was_declared_and_where_media_go(store: Running):
+    assert store.facts["storage_backends"] == DECLARED
+    assert store.facts["s3"]["bucket"] == "media-main"
+
+
 # --- places to upload to ---------------------------------------------------------------
 
 

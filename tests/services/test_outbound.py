@@ -152,6 +152,7 @@ def test_content_is_read_piece_by_piece(served):
         ("http://127.0.0.1:{port}/redirect", Invalid, "redirect"),
         ("http://127.0.0.1:{port}/encoded", Invalid, "encoded content"),
         ("http://127.0.0.1:{port}/404?signature=hidden", Invalid, "answers 404"),
+        ("http://user:hidden@127.0.0.1:{port}/404", Invalid, "//127.0.0.1:"),
         ("http://127.0.0.1:{port}/206", Invalid, "answers 206"),
         ("http://127.0.0.1:{port}/204", Invalid, "answers 204"),
         ("http://127.0.0.1:{port}/503?signature=hidden", Unavailable, "answers 503"),

@@ -27,6 +27,8 @@ _STATUS: list[tuple[type[TamsError], int]] = [
     (Unavailable, 503),
 ]
 
+_KEPT_HEADERS = frozenset({"Allow", "WWW-Authenticate"})
+
 
 def register_errors(app: Flask) -> None:
     """Render every error of `app`."""
@@ -64,7 +66,7 @@ def _from_http(error: HTTPException) -> Response:
         (inside,) = messages.values()
         return _from_validation(ValidationError(inside))
     code = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    headers = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
     return _rendered(code, error.name.replace(" ", ""), error.description or "", None, headers)
 
 

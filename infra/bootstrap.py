@@ -12,12 +12,14 @@ from typing import BinaryIO, Final
 from celery import Celery
 
 from infra.broker.connection import Broker
+from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
+from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured
 from tasks.celery_tasks import DRAIN, FLUSH
 from tasks.ports import Intake, Limits, Ports
@@ -59,6 +61,8 @@ class ListenerPorts:
     media: S3MediaStore
     jobs: RedisJobs
     notices: RedisNotices
+    dead_notices: RedisDeadNotices
+    subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
 
@@ -76,6 +80,8 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
         clock=SystemClock(),
     )
@@ -93,6 +99,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
         probe=MediaReader(),
         clock=SystemClock(),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from infra.feeds.address import FeedAddress, parse_feeds
 from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class VastSettings:
 class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
-    `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    `listener_token` is the token bucket notifications must carry; empty asks for none.
+    `sns_confirm` are the topics of AWS SNS whose subscriptions are confirmed.
     """
 
     data_dir: Path
@@ -79,6 +81,8 @@ class Settings:
     presigned_url_timeout_s: int
     worker_concurrency: int
     ingest_templates: tuple[KeyTemplate, ...]
+    ingest_sources: tuple[FeedAddress, ...]
+    sns_confirm: frozenset[str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -173,6 +177,10 @@ class _Reader:
             ),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
+            sns_confirm=frozenset(
+                self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
+            ),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
@@ -212,6 +220,13 @@ class _Reader:
         return self._parsed(
             name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
         )
+
+    def _feeds(self, name: str) -> tuple[FeedAddress, ...]:
+        try:
+            return parse_feeds(self._environ.get(name, ""))
+        except ValueError as error:
+            self._complaints.append(f"{name}: {error}")  # not what it says: passwords are in it
+            return ()
 
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)

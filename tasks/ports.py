@@ -15,10 +15,17 @@ from typing import BinaryIO, Protocol, TypeVar
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, JobId, ObjectId, SourceId, StorageId
-from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
+from schemas.domain.ingest import (
+    Appeared,
+    DeadNotice,
+    KeyTemplate,
+    Measured,
+    Notification,
+    Problem,
+)
 from schemas.domain.job import Failure, Job
 from schemas.domain.media_object import MediaObject
-from schemas.domain.query import SegmentQuery
+from schemas.domain.query import Listing, Page, SegmentQuery
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.source import Source
 from schemas.domain.storage import StorageBackend
@@ -229,12 +236,40 @@ class Notices(Protocol):
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
 
-        They are let go when the context ends without an exception, and not counted when it ends
+        Those that the last one acted upon for the same key covers are left out. They are let go,
+        and remembered, when the context ends without an exception, and not counted when it ends
         with `Unavailable`. After one was begun in vain, they are lent singly.
         """
 
     def waiting(self) -> bool:
         """Whether there are any."""
+
+
+class DeadNotices(Protocol):
+    """Messages that could not be read as notifications; the oldest go when there are too many."""
+
+    def add(self, body: bytes, origin: str, reason: str, now: datetime) -> None:
+        """Keep a message as it came from `origin`."""
+
+    def page(self, listing: Listing) -> Page[DeadNotice]:
+        """Those `listing` asks for, the latest first; raises Invalid for a page of another list."""
+
+    def get(self, notice_id: str) -> DeadNotice | None:
+        """One of them; None if there is none."""
+
+    def discard(self, notice_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+
+class Subscriptions(Protocol):
+    """Topics that send notifications to us once we said that we want them."""
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names of those that the operator allows."""
+
+    def confirm(self, url: str) -> None:
+        """Open `url`; raises Unavailable when that does not succeed."""
 
 
 class TaskQueue(Protocol):
@@ -302,6 +337,14 @@ class Intake(Protocol):
         """Where notifications go."""
 
     @property
+    def dead_notices(self) -> DeadNotices:
+        """Where messages go that are none."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who may be asked to send more."""
+
+    @property
     def queue(self) -> TaskQueue:
         """Who is told of them."""
 
@@ -319,6 +362,8 @@ class Ports:
     inbox: Inbox
     jobs: JobStore
     notices: Notices
+    dead_notices: DeadNotices
+    subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
     clock: Clock

@@ -63,3 +63,7 @@ class ObjectNotFound(NotFound):
 
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
+
+
+class DeadNoticeNotFound(NotFound):
+    """There is no such dead notice."""

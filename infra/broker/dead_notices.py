@@ -34,7 +34,7 @@ class RedisDeadNotices:
             "time": now.isoformat(),
         }
         with self._broker.translated() as client:
-            client.xadd(self._STREAM, fields, maxlen=self._MOST)
+            client.xadd(self._STREAM, fields, maxlen=self._MOST, approximate=False)
 
     def page(self, listing: Listing) -> Page[DeadNotice]:
         """Those `listing` asks for, the latest first; a page key is the id it ended with."""

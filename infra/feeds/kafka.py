@@ -17,7 +17,7 @@ from infra.feeds.queue import QueueFeed
 
 _PORT: Final = 9092
 _POLL_S: Final = 1
-_CONSUMER_ONLY: Final = ("group.", "auto.offset.")
+_CONNECTING: Final = ("bootstrap.", "broker.", "client.", "sasl.", "security.", "socket.", "ssl.")
 
 
 def kafka_feed(address: FeedAddress) -> QueueFeed:
@@ -28,8 +28,8 @@ def kafka_feed(address: FeedAddress) -> QueueFeed:
 
 def _connect(address: FeedAddress) -> Connection:
     options = address.options.items()
-    consumer = {name: value for name, value in options if name.startswith(_CONSUMER_ONLY)}
-    common = {name: value for name, value in options if name not in consumer}
+    common = {name: value for name, value in options if name.startswith(_CONNECTING)}
+    consumer = {name: value for name, value in options if name not in common}
     if address.user is not None:
         common |= {"sasl.username": address.user, "sasl.password": address.password or ""}
     return Connection(
@@ -62,6 +62,11 @@ class _Channel(confluentkafka.Channel):
             "topic": message.topic(),
             "properties": {"delivery_tag": tag, "delivery_info": {}},
         }
+
+    def close(self) -> None:
+        """Close, and let go of the client that asks for topics, with its threads."""
+        super().close()
+        self._client = None
 
 
 class _Transport(confluentkafka.Transport):

@@ -8,6 +8,7 @@
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from flask import Flask, Response
 from marshmallow import ValidationError
@@ -27,7 +28,7 @@ _STATUS: list[tuple[type[TamsError], int]] = [
     (Unavailable, 503),
 ]
 
-_KEPT_HEADERS = frozenset({"Allow", "WWW-Authenticate"})
+_KEPT_HEADERS: Final = frozenset({"Allow", "WWW-Authenticate"})
 
 
 def register_errors(app: Flask) -> None:

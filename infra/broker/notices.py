@@ -64,6 +64,9 @@ class RedisNotices:
                 yield []
                 return
             batch = self._begin(limit)
+            while batch.ids and not batch.taken:
+                self._end(batch)
+                batch = self._begin(limit)
             try:
                 yield batch.taken
             except Unavailable:

@@ -42,7 +42,6 @@ class QueueFeed:
                 on_message=on_message,
                 on_decode_error=on_decode_error,
                 prefetch_count=self._prefetch,
-                auto_declare=False,
             ),
         ):
             while not stopped.is_set():

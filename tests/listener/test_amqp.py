@@ -76,15 +76,17 @@ def test_what_was_not_taken_comes_again(rabbitmq: str, channel: Any, queue: Any)
     assert waiting(channel) == 0
 
 
-def test_a_queue_that_is_not_there_yet_is_waited_for(rabbitmq: str, channel: Any) -> None:
+def test_a_queue_that_comes_and_goes_is_waited_for(rabbitmq: str, channel: Any) -> None:
     taker = Taker()
 
     with followed(f"{rabbitmq}/{QUEUE}", taker):
-        channel.queue_declare(QUEUE, durable=True, auto_delete=False)
-        channel.basic_publish(amqp.Message(b"a"), routing_key=QUEUE)
-        eventually(lambda: taker.taken)
+        for body in (b"a", b"b"):
+            channel.queue_declare(QUEUE, durable=True, auto_delete=False)
+            channel.basic_publish(amqp.Message(body), routing_key=QUEUE)
+            eventually(lambda body=body: body in taker.taken and waiting(channel) == 0)
+            channel.queue_delete(QUEUE)
 
-    assert taker.taken == [b"a"]
+    assert taker.taken == [b"a", b"b"]
 
 
 def test_a_message_that_is_not_compressed_as_it_says_is_taken_as_it_is(

@@ -70,6 +70,16 @@ def test_an_event_that_comes_again_later_is_let_go(intake: Intake) -> None:
     assert [found.key for found in taken(intake)] == ["drop/b.ts"]
 
 
+def test_what_is_no_news_does_not_hide_what_is(intake: Intake) -> None:
+    repeated = told(etag="e", sequencer="0A")
+    intake.notices.append([repeated], NOW)
+    taken(intake)
+    intake.notices.append([repeated] * 200 + [told("drop/b.ts", etag="e", sequencer="0A")], NOW)
+
+    with intake.notices.take(50) as batch:
+        assert [noticed.notification.key for noticed in batch] == ["drop/b.ts"]
+
+
 def test_order_is_kept_within_one_batch(intake: Intake) -> None:
     order = ["0B", "0A", "0C", "0B"]
 

@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
+    deletion,
     flows,
     health,
     jobs,
@@ -23,7 +24,17 @@ from api.s3_events import MOST_BYTES, register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
-_BLUEPRINTS: Final = (service, sources, flows, storage, segments, objects, jobs, health)
+_BLUEPRINTS: Final = (
+    service,
+    sources,
+    flows,
+    storage,
+    segments,
+    objects,
+    deletion,
+    jobs,
+    health,
+)
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.

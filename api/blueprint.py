@@ -13,6 +13,7 @@ from webargs import missing
 from webargs.flaskparser import FlaskParser
 
 from api.openapi import head_of, tag_filters
+from api.preferences import PREFER
 from schemas.domain.errors import Invalid
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -85,6 +86,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
             return parsed
 
         return decorated
+
+    def preferring(self, view: View) -> View:
+        """Document that a view heeds the header `Prefer`, beside what `arguments` documents."""
+        doc = deepcopy(getattr(view, "_apidoc", {}))
+        doc.setdefault("arguments", {}).setdefault("parameters", []).append(PREFER)
+        view._apidoc = doc  # type: ignore[attr-defined]  # noqa: SLF001 - flask-smorest's own
+        return view
 
     def _store_endpoint_docs(self, endpoint: str, *args: object, **options: object) -> None:
         super()._store_endpoint_docs(endpoint, *args, **options)

@@ -125,4 +125,5 @@ def _as_documented(
 
 
 def _camel(text: str) -> str:
+    text = text.replace("request_id", "request-id")  # the one name TAMS spells otherwise
     return re.sub(r"_(\w)", lambda match: match[1].upper(), text)

@@ -13,6 +13,7 @@ from celery import Celery
 
 from infra.broker.connection import Broker
 from infra.broker.dead_notices import RedisDeadNotices
+from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
@@ -21,7 +22,7 @@ from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured
-from tasks.celery_tasks import DRAIN, FLUSH
+from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -82,7 +83,7 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
 
@@ -97,11 +98,12 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         metadata=VastMetadataStore(Database(settings.vast)),
         media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
+        dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),
         ids=RandomIds(),
@@ -109,7 +111,10 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             shards=settings.shards,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
+            async_after_s=settings.async_after_s,
+            deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
         ),

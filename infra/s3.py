@@ -5,7 +5,7 @@
 * Newer checksum headers are only sent where S3 demands them: other object stores refuse them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from infra.settings import S3Settings
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import StorageId
 from schemas.domain.ingest import Appeared, Notification
+from schemas.domain.media_object import Controlled
 from schemas.domain.storage import StorageBackend
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class S3MediaStore:
             size=found["ContentLength"],
             content_type=found.get("ContentType"),
             metadata={name.lower(): value for name, value in found["Metadata"].items()},
+            modified=found["LastModified"],
         )
 
     def changed_since(self, moment: datetime) -> Iterator[Notification]:
@@ -118,6 +120,26 @@ class S3MediaStore:
                 self._client.download_fileobj(bucket, key, into)
         except _Absent as error:
             raise Invalid(f"{bucket}/{key} is gone from the bucket") from error
+
+    def delete(self, storage_id: StorageId, keys: Collection[str]) -> None:
+        """Delete what stands under `keys`."""
+        bucket = self._backends[storage_id].bucket
+        with self._translated():
+            for key in keys:
+                self._client.delete_object(Bucket=bucket, Key=key)
+
+    def copy(self, source: Controlled, target: Controlled) -> None:
+        """Copy."""
+        with self._translated():
+            self._client.copy(
+                {"Bucket": self._backends[source.storage_id].bucket, "Key": source.key},
+                self._backends[target.storage_id].bucket,
+                target.key,
+            )
+
+    def store_from_url(self, url: str, target: Controlled, content_type: str | None) -> None:
+        """Fetch."""
+        raise Invalid(f"{url} {target} {content_type}")
 
     def create_bucket(self) -> bool:
         """Make the bucket, if it is not there; whether it was made."""

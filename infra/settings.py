@@ -75,11 +75,15 @@ class Settings:
     vast: VastSettings
     shards: int
     flush_rows: int
+    delete_rows: int
     inbox_high_water: int
     reply_timeout_s: float
+    async_after_s: float
+    deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     worker_concurrency: int
+    watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
     ingest_sources: tuple[FeedAddress, ...]
     sns_confirm: frozenset[str]
@@ -169,13 +173,17 @@ class _Reader:
             ),
             shards=self._number("TAMS_SHARDS", 16, 1, 1024),
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
+            delete_rows=self._number("TAMS_DELETE_ROWS", 1_000, 1, 100_000),
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
             reply_timeout_s=self._number("TAMS_REPLY_TIMEOUT_S", 20, 1, 600),
+            async_after_s=self._number("TAMS_ASYNC_AFTER_S", 2, 1, 60),
+            deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
             ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
             sns_confirm=frozenset(

@@ -31,11 +31,12 @@ def put(
     Raises:
         Invalid: when the flow does not fit its source, or collects what does not exist.
         ReadOnly: when the flow exists and refuses changes.
+        BeingDeleted: when a flow of that name is not gone yet.
     """
     version, now = ports.ids.new(), ports.clock.now()
 
     def decide(snapshot: Snapshot) -> tuple[Changes, tuple[Flow, bool]]:
-        known = snapshot.flows([flow_id]).get(flow_id)
+        known = snapshot.flows([flow_id], going=True).get(flow_id)
         if known is not None and known.metadata_updated == now:  # an earlier attempt did commit
             return Changes(), (known, known.created == now)
         flow = flow_rules.put(known, flow_id, document, by=by, version=version, now=now)
@@ -87,7 +88,7 @@ def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:
 
 def collections(snapshot: Snapshot) -> Collections:
     """Who collects whom, of all flows and sources."""
-    collecting = snapshot.collecting_flows()
+    collecting = snapshot.all_flows({"collects": True})
     members = {FlowId(member.id) for flow in collecting for member in flow.collection}
     known = snapshot.flows(members) if members else {}
     return Collections.derive(collecting, {flow.id: flow.source_id for flow in known.values()})

@@ -8,9 +8,8 @@
 
 import logging
 
+from schemas.domain.dead_letter import DeadNotice
 from schemas.domain.errors import DeadNoticeNotFound, Invalid
-from schemas.domain.ingest import DeadNotice
-from schemas.domain.query import Listing, Page
 from schemas.http.s3_events import Subscription, decoded, notifications, subscription
 from tasks import ingest
 from tasks.ports import Intake
@@ -44,11 +43,6 @@ def bury(intake: Intake, body: bytes, origin: str, reason: str) -> None:
     """
     log.warning("a message from %s becomes a dead notice: %s", origin, reason)
     intake.dead_notices.add(body, origin, reason, intake.clock.now())
-
-
-def dead(intake: Intake, listing: Listing) -> Page[DeadNotice]:
-    """Messages that could not be read, latest first."""
-    return intake.dead_notices.page(listing)
 
 
 def get(intake: Intake, notice_id: str) -> DeadNotice:

@@ -4,7 +4,7 @@
 * Ids chosen by the client must be new to the store; they are claimed by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.domain.changes import Changes
@@ -46,7 +46,7 @@ def allocate(
         raise Invalid("object_ids names an object more than once", field="object_ids")
     now = ports.clock.now()
 
-    def decide(snapshot: Snapshot) -> tuple[Changes, tuple[Sequence[ObjectId], str]]:
+    def decide(snapshot: Snapshot) -> tuple[Changes, Sequence[MediaObject]]:
         flow = existing(snapshot, flow_id)
         flow.require_writable()
         container = flow.require_container()
@@ -55,31 +55,40 @@ def allocate(
         ids = object_ids or [ObjectId(ports.ids.new()) for _ in range(limit)]
         known = snapshot.objects(ids) if object_ids else {}
         if known and all(item.created == now for item in known.values()):
-            return Changes(), (ids, upload_type)  # an earlier attempt did commit
+            return Changes(), [known[object_id] for object_id in ids]  # an attempt did commit
         if known:
             raise Invalid(f"objects exist already: {', '.join(sorted(known))}", field="object_ids")
+        keys = {object_id: storage_key(flow_id, object_id, now) for object_id in ids}
+        if object_ids:
+            keys = _free(snapshot, keys, ports.ids.new())
         new = tuple(
             MediaObject(
                 object_id,
                 Role.ALLOCATED,
                 now,
-                (Controlled(backend.id, storage_key(flow_id, object_id, now)),),
+                (Controlled(backend.id, key),),
                 content_type=upload_type,
                 allocated_for=flow_id,
             )
-            for object_id in ids
+            for object_id, key in keys.items()
         )
-        return Changes(add=new, claim=frozenset(object_ids or ())), (ids, upload_type)
+        return Changes(add=new, claim=frozenset(object_ids or ())), new
 
-    ids, upload_type = ports.metadata.transact(decide)
-    return [
-        Allocation(
-            object_id,
-            ports.media.put_url(backend.id, storage_key(flow_id, object_id, now), upload_type),
-            upload_type,
-        )
-        for object_id in ids
-    ]
+    return [_allocation(ports, item) for item in ports.metadata.transact(decide)]
+
+
+def _free(snapshot: Snapshot, keys: Mapping[ObjectId, str], unique: str) -> dict[ObjectId, str]:
+    """`keys`, other than those whose earlier bytes are about to be deleted."""
+    doomed = snapshot.orphaned(keys.values())
+    return {name: f"{key}.{unique}" if key in doomed else key for name, key in keys.items()}
+
+
+def _allocation(ports: Ports, item: MediaObject) -> Allocation:
+    (place,) = item.instances
+    assert isinstance(place, Controlled)  # as it was just allocated
+    assert item.content_type is not None
+    url = ports.media.put_url(place.storage_id, place.key, item.content_type)
+    return Allocation(item.id, url, item.content_type)
 
 
 def _backend(ports: Ports, storage_id: StorageId | None) -> StorageBackend:

@@ -114,19 +114,34 @@ def api() -> None:
 
 
 @main.command()
-@click.option("--queues", "-Q", default="interactive", help="Queues to work on, by commas.")
+@click.option(
+    "--queues",
+    "-Q",
+    default="interactive",
+    show_default=True,
+    help="Queues to work on, by commas; there are interactive and bulk.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    show_default="TAMS_WORKER_CONCURRENCY",
+    help="Tasks to work on at once.",
+)
 @_plainly
-def worker(queues: str) -> None:
+def worker(queues: str, concurrency: int | None) -> None:
     """Work on what waits in the queues."""
     configure_logging()
     from infra.bootstrap import preload
     from workers.app import app
+    from workers.watchdog import Watchdog
 
     preload()  # once, before the children are forked
+    Watchdog(app, queues.split(","), Settings.from_env().watchdog_s).watch()
     app.Worker(
         queues=queues,
         loglevel="INFO",
-        hostname=f"tams@{gethostname()}",
+        concurrency=concurrency,
+        hostname=f"tams-{queues.replace(',', '-')}@{gethostname()}",
         without_gossip=True,  # workers need nothing of each other
         without_mingle=True,
         quiet=True,

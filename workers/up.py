@@ -40,7 +40,7 @@ from infra.settings import (
 )
 from workers.supervisor import Supervisor, guarded
 
-SERVICES = ("valkey", "seaweedfs", "vast", "init", "api", "worker", "beat", "listener")
+SERVICES = ("valkey", "seaweedfs", "vast", "init", "api", "worker", "bulk", "beat", "listener")
 """What a store consists of, by the names of its processes."""
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
@@ -130,7 +130,7 @@ def _services(planned: Plan) -> list[Service]:
     ) -> Service:
         return Service(
             name=name,
-            argv=(sys.executable, "-P", "-m", "workers.cli", command),
+            argv=(sys.executable, "-P", "-m", "workers.cli", *command.split()),
             healthy=healthy,
             env=environ,
             needs=needs,
@@ -142,6 +142,7 @@ def _services(planned: Plan) -> list[Service]:
         tams("init", "init", needs=local),
         tams("api", "api", lambda: http_answers(f"{api.url}/health")),
         tams("worker", "worker", lambda: _a_worker_listens(settings.redis_url)),
+        tams("bulk", "worker --queues bulk --concurrency 1"),
         tams("beat", "beat"),
         tams("listener", "listen", lambda: http_answers(f"{listener.url}/health")),
     ]

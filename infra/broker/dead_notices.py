@@ -1,4 +1,4 @@
-"""The `DeadNotices`: messages that could not be read, in one stream of bounded length."""
+"""The `DeadNoticeStore`: messages that could not be read, in one stream of bounded length."""
 
 import re
 from collections.abc import Mapping
@@ -6,19 +6,17 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from infra.broker.connection import Broker
-from schemas.domain.errors import Invalid
-from schemas.domain.ingest import DeadNotice
-from schemas.domain.query import Listing, Page
+from schemas.domain.dead_letter import DeadNotice
 
 _ID: Final = re.compile(r"\d{1,19}-\d{1,19}")
 
 
 class RedisDeadNotices:
-    """The `DeadNotices`: the latest thousand; of each as much as a notification can be long."""
+    """The latest thousand; of each as much as a notification can be long."""
 
     _STREAM: Final = "tams:dead-notices"
     _MOST: Final = 1_000
-    _LONGEST: Final = 256 * 1_024
+    _LONGEST: Final = 65_536
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -36,20 +34,11 @@ class RedisDeadNotices:
         with self._broker.translated() as client:
             client.xadd(self._STREAM, fields, maxlen=self._MOST, approximate=False)
 
-    def page(self, listing: Listing) -> Page[DeadNotice]:
-        """Those `listing` asks for, the latest first; a page key is the id it ended with."""
-        if listing.page is not None and not _ID.fullmatch(listing.page):
-            raise Invalid("page is not a key this list gave out", field="page")
-        after = f"({listing.page}" if listing.page else None
+    def all(self) -> list[DeadNotice]:
+        """Every one of them, the oldest first."""
         with self._broker.translated() as client:
-            if listing.reverse_order:
-                found = client.xrange(self._STREAM, after or "-", "+", listing.limit + 1)
-            else:
-                found = client.xrevrange(self._STREAM, after or "+", "-", listing.limit + 1)
-        notices = [_notice(*entry) for entry in cast("list[Any]", found)]
-        shown = notices[: listing.limit]
-        more = len(notices) > len(shown)
-        return Page(shown, shown[-1].id if more else None, listing.limit)
+            found = cast("list[Any]", client.xrange(self._STREAM))
+        return [_notice(*entry) for entry in found]
 
     def get(self, notice_id: str) -> DeadNotice | None:
         """One of them; None if there is none."""

@@ -9,10 +9,13 @@
 """
 
 from dataclasses import dataclass
+from zlib import crc32
 
+from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import MediaObject
+from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.segment import Segment
 from schemas.domain.source import Source
 
@@ -30,13 +33,19 @@ class ShardCursor:
     epoch: int
 
 
-Record = Source | Flow | Segment | MediaObject | Problem | ShardCursor
+def shard_of(flow_id: FlowId, shards: int) -> int:
+    """The shard all segments of a flow go through."""
+    return crc32(flow_id.encode()) % shards
+
+
+Record = Source | Flow | Segment | MediaObject | Copy | Orphan | Deletion | Problem | ShardCursor
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Records to add, those to put in the place of others read before, and names claimed."""
+    """Records to add, to put in the place of others read before, to remove; names claimed."""
 
     add: tuple[Record, ...] = ()
     replace: tuple[Record, ...] = ()
+    remove: tuple[Record, ...] = ()
     claim: frozenset[str] = frozenset()

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from schemas.domain.errors import Invalid, ReadOnly
-from schemas.domain.identifiers import FlowId, SourceId
+from schemas.domain.errors import BeingDeleted, Invalid, ReadOnly
+from schemas.domain.identifiers import DeletionId, FlowId, SourceId
 from schemas.domain.source import Source, Tags
 from schemas.domain.timerange import NEVER, TimeRange
 
@@ -50,7 +50,10 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One flow; `document` is its JSON without the fields the store manages."""
+    """One flow; `document` is its JSON without the fields the store manages.
+
+    A flow with a `deletion` is going: nobody is shown it any more.
+    """
 
     id: FlowId
     document: Mapping[str, Any]
@@ -61,6 +64,7 @@ class Flow:
     metadata_version: str
     segments_updated: datetime | None = None
     content: Content = Content()
+    deletion: DeletionId | None = None
 
     @property
     def source_id(self) -> SourceId:
@@ -131,6 +135,7 @@ def put(
     Raises:
         Invalid: when the document names another flow, or collects itself.
         ReadOnly: when the flow refuses changes.
+        BeingDeleted: when a flow of that name is not gone yet.
     """
     if document.get("id") not in {None, flow_id}:
         raise Invalid(f"id {document['id']} is not the flow of the path, {flow_id}", field="id")
@@ -139,6 +144,8 @@ def put(
     if given and (known is None or given != known.metadata_version):
         version = given
     creator, updater = document.get("created_by"), document.get("updated_by") or by
+    if known is not None and known.deletion is not None:
+        raise BeingDeleted(f"flow {flow_id} is still being deleted; put it again a little later")
     if known is None:
         flow = Flow(flow_id, kept, now, creator or by, now, updater, version)
     else:
@@ -154,6 +161,18 @@ def put(
     if any(member.id == flow_id for member in flow.collection):
         raise Invalid(f"flow {flow_id} cannot collect itself", field="flow_collection")
     return flow
+
+
+def without_member(flow: Flow, member: FlowId, *, by: str, version: str, now: datetime) -> Flow:
+    """`flow` once `member` is not there to be collected any more."""
+    kept = [item for item in flow.document["flow_collection"] if item["id"] != member]
+    return replace(
+        flow,
+        document={**flow.document, "flow_collection": kept},
+        metadata_updated=now,
+        updated_by=by,
+        metadata_version=version,
+    )
 
 
 def require_source_fits(flow: Flow, source: Source) -> None:

@@ -95,17 +95,6 @@ class Handled:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadNotice:
-    """A message that could not be read as a notification, as it came, and why."""
-
-    id: str
-    body: bytes
-    origin: str
-    reason: str
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Appeared:
     """What the object store says of an object that appeared; metadata names in lower case."""
 
@@ -116,6 +105,7 @@ class Appeared:
     size: int
     content_type: str | None
     metadata: Mapping[str, str]
+    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ MIME_TYPE = validate.Regexp(
 )
 MIME_LIKE = validate.Regexp(r"^[^\s/]+/[^\s/]+\Z", error=_NOT_MIME)
 UUID = validate.Regexp(rf"^{UUID_PATTERN}\Z", error="{input!r} is not a UUID in lower case")
+WEB_URL = validate.Regexp(
+    r"^https?://[^\s/?#]+[^\s]*\Z", error="{input!r} is not an http or https URL"
+)
 FORMATS = (
     "urn:x-nmos:format:video",
     "urn:x-tam:format:image",

@@ -7,7 +7,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import (
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
 from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
@@ -194,6 +202,37 @@ class ObjectQuerySchema(UrlQuerySchema):
         """The query value."""
         urls = self.urls(known)
         return listing(known), known["flow_tag"], urls
+
+
+class SegmentDeletionSchema(QuerySchema):
+    """DELETE /flows/{flowId}/segments."""
+
+    timerange = TimeRangeField(load_default=ETERNITY)
+    object_id = fields.String()
+
+
+class InstanceDeletionSchema(QuerySchema):
+    """DELETE /objects/{objectId}/instances."""
+
+    storage_id = fields.String(validate=UUID)
+    label = fields.String()
+
+    @validates_schema(skip_on_field_errors=True)
+    def one_of_both(self, data: dict[str, Any], **_: Any) -> None:
+        """An instance is named by its storage backend or by its label."""
+        if ("storage_id" in data) == ("label" in data):
+            raise ValidationError("One of storage_id and label must be given.", "storage_id")
+
+
+class DeletionQuerySchema(PagedSchema):
+    """GET /flow-delete-requests."""
+
+    sort_by = fields.String(validate=validate.OneOf(["created", "expiry"]))
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
 
 
 class BackendQuerySchema(PagedSchema):

@@ -16,6 +16,9 @@ SOURCES: Final = "sources"
 FLOWS: Final = "flows"
 SEGMENTS: Final = "segments"
 OBJECTS: Final = "objects"
+COPIES: Final = "copies"
+ORPHANS: Final = "orphans"
+DELETIONS: Final = "deletions"
 PROBLEMS: Final = "problems"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
@@ -50,6 +53,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("segments", pa.int64()),
+            ("deletion", pa.string()),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -78,6 +82,41 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("end", pa.int64()),
             ("init_object_id", pa.string()),
             ("key_frame_count", pa.int64()),
+            ("references", pa.int64()),
+        ]
+    ),
+    COPIES: pa.schema(
+        [
+            ("object_id", pa.string()),
+            ("storage_id", pa.string()),
+            ("key", pa.string()),
+            ("job_id", pa.string()),
+            ("created", _TIME),
+        ]
+    ),
+    ORPHANS: pa.schema(
+        [
+            ("storage_id", pa.string()),
+            ("key", pa.string()),
+            ("since", _TIME),
+            ("ours", pa.bool_()),
+        ]
+    ),
+    DELETIONS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("flow_id", pa.string()),
+            ("timerange", pa.string()),
+            ("remaining", pa.string()),
+            ("delete_flow", pa.bool_()),
+            ("object_id", pa.string()),
+            ("state", pa.string()),
+            ("deleted", pa.int64()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+            ("updated", _TIME),
+            ("expiry", _TIME),
+            ("fault", pa.string()),
         ]
     ),
     PROBLEMS: pa.schema(

@@ -104,8 +104,8 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
 
     with store.read() as found:
         assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
-        assert kept in found.collecting_flows()
-        assert grown not in found.collecting_flows()
+        assert kept in found.all_flows({"collects": True})
+        assert grown not in found.all_flows({"collects": True})
         assert found.sources([source.id]) == {source.id: source}
         assert found.objects([item.id, bare.id]) == {item.id: item, bare.id: bare}
         assert found.objects_at([place.key]) == {place.key: item}

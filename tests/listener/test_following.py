@@ -8,7 +8,6 @@ import pytest
 
 from infra.feeds.feed import Take, follow
 from schemas.domain.errors import Unavailable
-from schemas.domain.query import Listing
 from tasks import notices
 from tasks.ports import Intake
 from workers.feeds import _take
@@ -48,7 +47,7 @@ def test_a_message_that_meets_a_fault_of_the_store_is_kept(
 
     _take(intake, "amqp://host/queue", b"{}")
 
-    (dead,) = notices.dead(intake, Listing(10)).items
+    (dead,) = intake.dead_notices.all()
     assert (dead.body, dead.origin) == (b"{}", "amqp://host/queue")
     assert "ZeroDivisionError('a bug')" in dead.reason
 

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,6 @@ from infra.broker.connection import Broker
 from infra.broker.dead_notices import RedisDeadNotices
 from schemas.domain.errors import Invalid, NotFound, Unavailable
 from schemas.domain.ingest import BucketEvent, Notification
-from schemas.domain.query import Listing
 from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
@@ -126,41 +124,26 @@ def test_a_message_that_cannot_be_read_is_kept_with_its_reason(intake: Intake) -
     notices.take(intake, b"\xff{", "sqs://host/1/queue")
 
     assert taken(intake) == []
-    (dead,) = notices.dead(intake, Listing(10)).items
+    (dead,) = intake.dead_notices.all()
     assert (dead.body, dead.origin) == (b"\xff{", "sqs://host/1/queue")
     assert "not JSON" in dead.reason
     assert abs((dead.time - intake.clock.now()).total_seconds()) < 60
     assert notices.get(intake, dead.id) == dead
 
 
-def test_dead_notices_are_listed_in_pages_latest_first(intake: Intake) -> None:
-    for number in range(5):
-        notices.bury(intake, b"%d" % number, "test", "no reason")
-
-    def bodies(listing: Listing) -> list[str]:
-        page = notices.dead(intake, listing)
-        more = [] if page.next_key is None else bodies(replace(listing, page=page.next_key))
-        return [dead.body.decode() for dead in page.items] + more
-
-    assert bodies(Listing(2)) == ["4", "3", "2", "1", "0"]
-    assert bodies(Listing(2, reverse_order=True)) == ["0", "1", "2", "3", "4"]
-    with pytest.raises(Invalid, match="page"):
-        notices.dead(intake, Listing(2, page="yesterday"))
-
-
 def test_a_dead_notice_that_can_be_read_now_is_taken_over(intake: Intake) -> None:
     notices.bury(intake, json.dumps(samples.AWS).encode(), "test", "an earlier release could not")
-    (dead,) = notices.dead(intake, Listing(1)).items
+    (dead,) = intake.dead_notices.all()
 
     notices.replay(intake, dead.id)
 
     assert [found.key for found in taken(intake)] == [samples.KEY]
-    assert notices.dead(intake, Listing(1)).items == []
+    assert intake.dead_notices.all() == []
 
 
 def test_a_dead_notice_that_still_cannot_be_read_stays(intake: Intake) -> None:
     notices.take(intake, b"{}", "test")
-    (dead,) = notices.dead(intake, Listing(1)).items
+    (dead,) = intake.dead_notices.all()
 
     with pytest.raises(Invalid, match="of a known form"):
         notices.replay(intake, dead.id)
@@ -170,7 +153,7 @@ def test_a_dead_notice_that_still_cannot_be_read_stays(intake: Intake) -> None:
 
 def test_a_dead_notice_can_be_discarded_once(intake: Intake) -> None:
     notices.take(intake, b"{}", "test")
-    (dead,) = notices.dead(intake, Listing(1)).items
+    (dead,) = intake.dead_notices.all()
 
     notices.discard(intake, dead.id)
 
@@ -191,5 +174,5 @@ def test_dead_notices_do_not_grow_for_ever(
     for number in range(5):
         dead.add(b"%d" % number * 10, "test", "long", NOW)
 
-    assert [each.body for each in dead.page(Listing(10)).items] == [b"4444", b"3333", b"2222"]
-    assert "first 4 of 10 bytes" in dead.page(Listing(1)).items[0].reason
+    assert [each.body for each in dead.all()] == [b"2222", b"3333", b"4444"]
+    assert "first 4 of 10 bytes" in dead.all()[0].reason

@@ -10,7 +10,6 @@ import pytest
 
 from infra.sns import SnsSubscriptions
 from schemas.domain.errors import Unavailable
-from schemas.domain.query import Listing
 from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
@@ -36,7 +35,7 @@ def confirm(intake: Intake, sns: Sns, *wanted: str, **changes: Any) -> None:
 
 
 def dead(intake: Intake) -> list[str]:
-    return [each.reason for each in notices.dead(intake, Listing(10)).items]
+    return [each.reason for each in intake.dead_notices.all()]
 
 
 def test_a_topic_that_is_wanted_is_confirmed(intake: Intake) -> None:

@@ -8,7 +8,6 @@ import boto3
 import pytest
 
 from schemas.domain.ingest import BucketEvent
-from schemas.domain.query import Listing
 from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
@@ -18,7 +17,6 @@ from tests.listener.servers import moto_server
 from tests.making import new_id
 
 REGION = "eu-west-1"
-LISTING = Listing(10)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +88,7 @@ def test_what_happens_in_a_bucket_is_taken_over(queue: Queue, bucket: Any, intak
         ("drop/b.ts", BucketEvent.CREATED),
         ("drop/b.ts", BucketEvent.REMOVED),
     ]
-    assert notices.dead(intake, LISTING).items == []
+    assert intake.dead_notices.all() == []
 
 
 def test_what_comes_by_a_topic_of_sns_is_taken_over(

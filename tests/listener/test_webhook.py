@@ -10,8 +10,6 @@ from flask.testing import FlaskClient
 from api import create_listener
 from infra.broker.notices import RedisNotices
 from schemas.domain.errors import Unavailable
-from schemas.domain.query import Listing
-from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
 from tests.listener.conftest import taken
@@ -78,7 +76,7 @@ def test_what_cannot_be_read_is_kept_and_need_not_come_again(
     response = listener.post("/notifications", data=body, headers=BEARER)
 
     assert response.status_code == 204
-    (dead,) = notices.dead(intake, Listing(10)).items
+    (dead,) = intake.dead_notices.all()
     assert (dead.body, dead.origin) == (body, "webhook")
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-METHODS = ("head", "get", "put", "post")
+METHODS = ("head", "get", "put", "post", "delete")
 
 # Only a name for the files to refer to each other; nothing is fetched.
 _BASE = "http://specification.example/"

@@ -15,7 +15,7 @@ from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.segment import Link, Offer, Segment
 from schemas.domain.timerange import TimeRange
 from tasks import flows
-from tasks.ports import Ports
+from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.services.running import Running, running_services
 
@@ -27,7 +27,7 @@ class Bells:
     """The `TaskQueue` of these tests: it only remembers who rang."""
 
     rung: list[int] = field(default_factory=list)
-    ingest: int = 0
+    called: list[Work] = field(default_factory=list)
 
     def ring(self, shard: int) -> None:
         self.rung.append(shard)
@@ -35,11 +35,11 @@ class Bells:
     def answered(self, shard: int) -> None:
         self.rung = [other for other in self.rung if other != shard]
 
-    def ring_ingest(self) -> None:
-        self.ingest += 1
+    def call(self, work: Work) -> None:
+        self.called.append(work)
 
-    def answered_ingest(self) -> None:
-        self.ingest = 0
+    def begun(self, work: Work) -> None:
+        self.called = [other for other in self.called if other != work]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from api.blueprint import Blueprint
 from api.context import ports
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
-from schemas.domain.query import Listing, TagFilter, page_of
+from schemas.domain.query import Listing, TagFilter, page_of, position
 from schemas.domain.timerange import NS_PER_S, format_timestamp
 from schemas.http.queries import BackendQuerySchema
 from schemas.http.service import BackendSchema, ServiceSchema, listed_backend_json
@@ -51,10 +51,10 @@ def service() -> Response:
 @blueprint.response(200, BackendSchema(many=True), headers=ORDERED_PAGING_HEADERS)
 @blueprint.operation("GET_storage-backends", 400)
 def storage_backends(query: tuple[Listing, TagFilter]) -> Response:
-    """List the storage backends, by label."""
+    """List the storage backends, by label; those that have none come after them, by id."""
     listing, tags = query
     found = [backend for backend in ports().media.backends.values() if tags(backend.tags)]
-    page = page_of(found, lambda backend: (0, backend.label, backend.id), listing)
+    page = page_of(found, lambda each: position(each.label or None, each.id), listing)
     return json_response(
         [listed_backend_json(backend) for backend in page.items],
         headers=paging_headers(page, reverse_order=listing.reverse_order),

@@ -74,11 +74,19 @@ def preload() -> None:
     import infra.vast.store  # noqa: F401
 
 
+def _media(settings: Settings) -> S3MediaStore:
+    return S3MediaStore(
+        settings.backends,
+        url_timeout_s=settings.presigned_url_timeout_s,
+        fetch_allow=settings.fetch_allow,
+    )
+
+
 def build_intake(settings: Settings, app: Celery) -> Intake:
     """The ports of the listener."""
     broker = Broker(settings.redis_url)
     return ListenerPorts(
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
@@ -96,7 +104,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     broker = Broker(settings.redis_url)
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
         dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),

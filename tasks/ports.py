@@ -115,17 +115,22 @@ class MetadataStore(Protocol):
 
 
 class MediaStore(Protocol):
-    """The object store the media is in."""
+    """The object stores the media are in.
+
+    A storage backend that is not configured is `Unavailable`.
+    """
 
     @property
     def backends(self) -> Mapping[StorageId, StorageBackend]:
         """The storage backends, by id."""
 
-    def put_url(self, storage_id: StorageId, key: str, content_type: str) -> str:
-        """A presigned URL to upload with; the upload must carry `content_type`."""
+    def put_url(
+        self, storage_id: StorageId, key: str, content_type: str, *, presigned: bool = True
+    ) -> str:
+        """A URL to upload to; the upload must carry `content_type`."""
 
-    def get_url(self, storage_id: StorageId, key: str) -> str:
-        """A presigned URL to download from."""
+    def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
+        """A URL to download from."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
@@ -133,28 +138,33 @@ class MediaStore(Protocol):
     def changed_since(self, moment: datetime) -> Iterator[Notification]:
         """Every object in a storage backend's bucket written since `moment`."""
 
+    def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
+        """Write the bytes under `key` to `into`."""
+
     def delete(self, storage_id: StorageId, keys: Collection[str]) -> None:
-        """Delete what stands under `keys`, as far as something does."""
+        """Do away with what stands under `keys`; nothing under one of them is fine.
+
+        Raises:
+            Unavailable: naming a key whose object is still there, others may be gone.
+        """
 
     def copy(self, source: Controlled, target: Controlled) -> None:
-        """Copy `source` to `target`, which is complete afterwards or not there.
+        """Copy bytes and content type, not user metadata; `target` becomes complete or stays.
 
         Raises:
             Invalid: when nothing stands at `source`.
         """
 
-    def store_from_url(self, url: str, target: Controlled, content_type: str | None) -> None:
-        """Copy what `url` gives to `target`, which is complete afterwards or not there.
+    def store_from_url(self, url: str, target: Controlled, content_type: str) -> None:
+        """Copy what `url` answers to `target`, which becomes complete or stays as it was.
 
         Raises:
-            Invalid: when `url` may not be asked, or gives nothing.
+            Invalid: when `url` may not be asked, or does not answer with content.
+            Unavailable: when whoever answers there, or the object store, cannot just now.
         """
 
-    def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
-        """Write the bytes under `key` to `into`."""
-
     def ping(self) -> None:
-        """Raises Unavailable when the object store does not answer."""
+        """Raises Unavailable when an object store does not answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from schemas.domain.media_object import MediaObject
 from schemas.domain.query import Page, SegmentQuery, decoded, encoded
 from schemas.domain.registration import Registration
 from schemas.domain.segment import Offer, Segment
+from schemas.domain.storage import backend_labels
 from schemas.domain.timerange import TimeRange
 from tasks import deletion
 from tasks.flows import existing
@@ -240,6 +241,6 @@ def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) ->
         snapshot.flows(hulls),
         snapshot.objects(wanted, likely_for=hulls),
         snapshot.segments_around(hulls),
-        labels={backend.label for backend in ports.media.backends.values()},
+        labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
     )

@@ -78,15 +78,15 @@ def up(only: tuple[str, ...]) -> None:
 @main.command()
 @_plainly
 def init() -> None:
-    """Create the bucket and the tables, where they are missing."""
+    """Create buckets and tables where they are missing, and open the buckets to browsers."""
     configure_logging()
-    from infra.s3 import S3MediaStore
+    from infra.buckets import prepare
     from infra.vast.migrate import migrate
     from infra.vast.session import Database
 
     settings = Settings.from_env()
-    if S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket():
-        click.echo(f"created bucket {settings.s3.bucket}")
+    for bucket in prepare(settings.backends, settings.cors_origins):
+        click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
         click.echo(f"created table {name}")
     click.echo("the store is ready")

@@ -29,6 +29,7 @@ class BackendSchema(Schema):
     store_type = fields.String(required=True)
     provider = fields.String(required=True)
     region = fields.String()
+    availability_zone = fields.String()
     store_product = fields.String(required=True)
     default_storage = fields.Boolean()
     tags = fields.Dict()
@@ -36,9 +37,10 @@ class BackendSchema(Schema):
 
 def listed_backend_json(backend: StorageBackend) -> dict[str, Any]:
     """The JSON of a backend in the list of them."""
+    label = {"label": backend.label} if backend.label else {}
     return {
         "id": backend.id,
-        "label": backend.label,
+        **label,
         "default_storage": backend.default,
         **backend_json(backend),
     }

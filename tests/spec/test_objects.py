@@ -8,6 +8,13 @@ import pytest
 
 from tests.making import allocate, external, new_id, put_flow, segment
 
+FRAGMENTED = {
+    "frame_width": 640,
+    "frame_height": 360,
+    "frame_rate": {"numerator": 25},
+    "init_segments": True,
+}
+
 
 def _object(api: httpx.Client, object_id: str, query: str = "") -> httpx.Response:
     return api.get(f"/objects/{quote(object_id, safe='')}{query}")
@@ -73,13 +80,7 @@ def test_the_flows_of_an_object_are_filtered_by_their_tags(api: httpx.Client):
 
 
 def test_an_init_object_has_no_timerange_and_is_referred_to_through_its_media(api: httpx.Client):
-    essence = {
-        "frame_width": 640,
-        "frame_height": 360,
-        "frame_rate": {"numerator": 25},
-        "init_segments": True,
-    }
-    flow = put_flow(api, essence_parameters=essence)
+    flow = put_flow(api, essence_parameters=FRAGMENTED)
     media, init = allocate(api, flow, 2)
     _register(api, flow, segment(media, 0, 1_000, init_object_id=init, key_frame_count=1))
 
@@ -144,9 +145,8 @@ def test_a_limit_above_the_maximum_is_lowered(api: httpx.Client):
 
 
 def test_a_given_content_type_is_the_one_to_upload_with(api: httpx.Client):
-    (item,) = _storage(
-        api, put_flow(api, container="video/iso.segment"), limit=1, content_type="video/mp4"
-    ).json()["media_objects"]
+    flow = put_flow(api, container="video/iso.segment", essence_parameters=FRAGMENTED)
+    (item,) = _storage(api, flow, limit=1, content_type="video/mp4").json()["media_objects"]
     url = item["put_url"]["url"]
 
     wrong = httpx.put(url, content=b"init", headers={"content-type": "video/iso.segment"})
@@ -154,6 +154,16 @@ def test_a_given_content_type_is_the_one_to_upload_with(api: httpx.Client):
 
     assert item["put_url"]["content-type"] == "video/mp4"
     assert (wrong.status_code, right.status_code) == (403, 200)
+
+
+def test_only_init_segments_are_of_another_type_than_the_container(api: httpx.Client):
+    plain = put_flow(api, container="video/mp2t")
+
+    other = _storage(api, plain, limit=1, content_type="video/mp4")
+    same = _storage(api, plain, limit=1, content_type="video/mp2t")
+
+    assert (other.status_code, other.json()["field"]) == (400, "content_type")
+    assert same.status_code == 201
 
 
 def test_object_ids_may_be_chosen_once(api: httpx.Client):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from infra.vast.session import OutcomeUnknown
@@ -391,8 +392,9 @@ def _key(ports: Ports, object_id: ObjectId) -> str:
 
 
 def _upload(ports: Ports, object_id: ObjectId) -> None:
-    media: Any = ports.media
-    media._client.put_object(Bucket=_bucket(ports), Key=_key(ports, object_id), Body=b"media")
+    (backend,) = ports.media.backends
+    url = ports.media.put_url(backend, _key(ports, object_id), "video/mp2t")
+    assert httpx.put(url, content=b"media", headers={"content-type": "video/mp2t"}).is_success
 
 
 def _bytes_of(ports: Ports, object_id: ObjectId) -> bool:

@@ -14,15 +14,16 @@ _HEARTBEAT_S: Final = 30
 def amqp_feed(address: FeedAddress) -> QueueFeed:
     """The queue at `address`."""
     *vhost, queue = address.path
+    secure = address.scheme is Scheme.AMQPS
 
     def connect() -> Connection:
         return Connection(
             hostname=address.host,
-            port=address.port or (5671 if address.scheme is Scheme.AMQPS else 5672),
+            port=address.port or (5671 if secure else 5672),
             userid=address.user,
             password=address.password,
             virtual_host=vhost[0] if vhost else "/",
-            ssl=address.scheme is Scheme.AMQPS,
+            ssl={"server_hostname": address.host} if secure else False,  # or no name is checked
             transport="pyamqp",
             heartbeat=_HEARTBEAT_S,
         )

@@ -69,7 +69,7 @@ class Part:
         if value is None or value == "":
             return None
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fault(name, f"is not a count: {value!r}")
+            raise self.fault(name, f"is not a count: {value!r:.100}")
         return value
 
     def time(self, name: str) -> datetime | None:
@@ -80,7 +80,7 @@ class Part:
         try:
             time = datetime.fromisoformat(text)
         except ValueError as error:
-            raise self.fault(name, f"is not a time: {text!r}") from error
+            raise self.fault(name, f"is not a time: {text!r:.100}") from error
         return time if time.tzinfo else time.replace(tzinfo=UTC)
 
     def version(self, name: str) -> str | None:
@@ -107,7 +107,7 @@ def checked_key(key: str) -> str:
     try:
         size = len(key.encode())
     except UnicodeEncodeError as error:
-        raise Invalid(f"the key {key!r} is not Unicode", field="key") from error
+        raise Invalid(f"the key {key!r:.100} is not Unicode", field="key") from error
     if not 0 < size <= _LONGEST_KEY:
         raise Invalid(f"the key has {size} bytes; 1 to {_LONGEST_KEY} are possible", field="key")
     if "\0" in key or not _NO_NAMES.isdisjoint(_SEPARATOR.split(key)):
@@ -120,7 +120,7 @@ def decoded_key(key: str) -> str:
     try:
         return checked_key(unquote_plus(key, errors="strict"))
     except UnicodeDecodeError as error:
-        raise Invalid(f"the key {key!r} is not encoded UTF-8", field="key") from error
+        raise Invalid(f"the key {key!r:.100} is not encoded UTF-8", field="key") from error
 
 
 def time_of_ns(ns: int) -> datetime | None:

@@ -12,6 +12,7 @@ from api import (
     health,
     jobs,
     objects,
+    profiles,
     segments,
     service,
     sources,
@@ -26,6 +27,7 @@ from tasks.ports import Intake, Ports
 
 _BLUEPRINTS: Final = (
     service,
+    profiles,
     sources,
     flows,
     storage,
@@ -58,8 +60,8 @@ class IdConverter(UUIDConverter):
         return str(value)
 
 
-class ObjectIdConverter(PathConverter):
-    """The rest of a path, whatever is in it."""
+class TextConverter(PathConverter):
+    """The rest of a path, whatever is in it: the id of an object, the name of a tag."""
 
     regex = "(?s:.+)"
     part_isolating = False
@@ -106,7 +108,11 @@ def create_listener(ports: Intake, token: str) -> Flask:
 def _flask(ports: Intake) -> Flask:
     app = Flask("api")
     app.extensions[EXTENSION] = ports
-    app.url_map.converters |= {"id": IdConverter, "object_id": ObjectIdConverter}
-    app.url_map.merge_slashes = False  # an object id may have several in a row
+    app.url_map.converters |= {
+        "id": IdConverter,
+        "object_id": TextConverter,
+        "text": TextConverter,
+    }
+    app.url_map.merge_slashes = False  # a text may have several in a row
     register_errors(app)
     return app

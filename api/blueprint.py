@@ -42,9 +42,10 @@ class Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - as webargs has it
 
-    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
-        """The body; none at all is for the schema to judge, too."""
-        return json_body() if req.get_data() else missing
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
+        """The body; there may be none at all where the schema says so."""
+        optional = getattr(schema, "body_optional", False)
+        return missing if optional and not req.get_data() else json_body()
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
         """The query string, in which nothing may be said twice."""

@@ -23,7 +23,7 @@ from schemas.http.segments import ErrorSchema
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
     400: {"description": "The request breaks a rule; `field` names the part at fault."},
-    403: {"description": "The flow is read-only."},
+    403: {"description": "The flow is read-only, or you may not change this."},
     404: {"description": "There is no such thing; the summary says which."},
     503: {
         "description": "A service the store depends on is down, or too much waits already.",
@@ -68,7 +68,7 @@ class _TamsPaths(FlaskPlugin):  # type: ignore[misc]
     @staticmethod
     def flaskpath2openapi(path: str) -> str:
         """The path in the document."""
-        return _camel(FlaskPlugin.flaskpath2openapi(path))
+        return re.sub("{.*?}", lambda match: _camel(match[0]), FlaskPlugin.flaskpath2openapi(path))
 
     def rule_to_params(self, rule: Rule) -> list[dict[str, Any]]:
         """The parameters in the document."""
@@ -76,7 +76,7 @@ class _TamsPaths(FlaskPlugin):  # type: ignore[misc]
             {
                 **parameter,
                 "name": _camel(parameter["name"]),
-                "description": f"The identifier of the {parameter['name'].removesuffix('_id')}.",
+                "description": _described(parameter["name"]),
             }
             for parameter in super().rule_to_params(rule)
         ]
@@ -122,6 +122,11 @@ def _as_documented(
     if "pattern" in ret:
         documented["pattern"] = ret["pattern"].replace(r"\Z", "$")  # which only Python knows
     return documented
+
+
+def _described(parameter: str) -> str:
+    thing, is_id, _ = parameter.partition("_id")
+    return f"The identifier of the {thing}." if is_id else "The name of the tag, percent-encoded."
 
 
 def _camel(text: str) -> str:

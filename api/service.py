@@ -1,7 +1,7 @@
 """`/` and `/service`: what this service is and where it keeps media."""
 
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from flask import Response
 
@@ -10,13 +10,31 @@ from api.context import ports
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.query import Listing, TagFilter, page_of, position
+from schemas.domain.service import ServiceInfo
 from schemas.domain.timerange import NS_PER_S, format_timestamp
 from schemas.http.queries import BackendQuerySchema
-from schemas.http.service import BackendSchema, ServiceSchema, listed_backend_json
+from schemas.http.service import (
+    BackendSchema,
+    ServicePostSchema,
+    ServiceSchema,
+    listed_backend_json,
+)
+from tasks import service
 
 API_VERSION: Final = "8.2"
 
 blueprint = Blueprint("Service", __name__, description="This service and its storage.")
+
+_SAID: Final = {"name": "Hall 3", "description": "Everything recorded in hall 3 since 2024"}
+_EXAMPLE: Final = {
+    **_SAID,
+    "type": "urn:x-tams:service.tams-server",
+    "api_version": API_VERSION,
+    "service_version": "tams-server 0.1.0",
+    "event_stream_mechanisms": [],
+    "min_object_timeout": "3600:0",
+    "min_presigned_url_timeout": "900:0",
+}
 
 
 @blueprint.route("/")
@@ -24,26 +42,29 @@ blueprint = Blueprint("Service", __name__, description="This service and its sto
 @blueprint.operation("GET_root")
 def root() -> Response:
     """List the paths of this API."""
-    return json_response(["service", "flows", "sources"])
+    return json_response(["service", "flows", "sources", "flow-delete-requests"])
 
 
 @blueprint.route("/service")
-@blueprint.response(200, ServiceSchema)
-@blueprint.operation("GET_service")
-def service() -> Response:
+@blueprint.response(200, ServiceSchema, example=_EXAMPLE)
+@blueprint.operation("GET_service", 503)
+def get_service() -> Response:
     """Describe this service."""
-    limits = ports().limits
-    return json_response(
-        {
-            "type": "urn:x-tams:service.tams-server",
-            "api_version": API_VERSION,
-            "service_version": f"tams-server {version('tams-server')}",
-            "min_object_timeout": format_timestamp(limits.object_timeout_s * NS_PER_S),
-            "min_presigned_url_timeout": format_timestamp(
-                limits.presigned_url_timeout_s * NS_PER_S
-            ),
-        }
-    )
+    return json_response(_service_json(service.get(ports())))
+
+
+@blueprint.route("/service", methods=["POST"])
+@blueprint.arguments(ServicePostSchema, example=_SAID)
+@blueprint.response(
+    200, ServiceSchema, description="The service as it is described now.", example=_EXAMPLE
+)
+@blueprint.operation("POST_service", 400, 403, 503)
+def post_service(said: dict[str, str]) -> Response:
+    """Name and describe this service.
+
+    What is not given stays as it is.
+    """
+    return json_response(_service_json(service.update(ports(), said)))
 
 
 @blueprint.route("/service/storage-backends")
@@ -59,3 +80,17 @@ def storage_backends(query: tuple[Listing, TagFilter]) -> Response:
         [listed_backend_json(backend) for backend in page.items],
         headers=paging_headers(page, reverse_order=listing.reverse_order),
     )
+
+
+def _service_json(info: ServiceInfo) -> dict[str, Any]:
+    limits = ports().limits
+    said = {"name": info.name, "description": info.description}
+    return {
+        **{name: text for name, text in said.items() if text is not None},
+        "type": "urn:x-tams:service.tams-server",
+        "api_version": API_VERSION,
+        "service_version": f"tams-server {version('tams-server')}",
+        "event_stream_mechanisms": [],
+        "min_object_timeout": format_timestamp(limits.object_timeout_s * NS_PER_S),
+        "min_presigned_url_timeout": format_timestamp(limits.presigned_url_timeout_s * NS_PER_S),
+    }

@@ -22,14 +22,17 @@ from schemas.domain.identifiers import (
     FlowId,
     JobId,
     ObjectId,
+    ProfileId,
     SourceId,
     StorageId,
 )
 from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
 from schemas.domain.job import Failure, Fault, Job
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
+from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Offer, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.storage import StorageBackend
 from schemas.domain.timerange import TimeRange
@@ -51,6 +54,15 @@ class Snapshot(Protocol):
 
     def all_sources(self) -> list[Source]:
         """Every source; in no particular order."""
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile; in no particular order."""
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()

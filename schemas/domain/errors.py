@@ -65,6 +65,14 @@ class SourceNotFound(NotFound):
     """The source does not exist."""
 
 
+class ProfileNotFound(NotFound):
+    """The profile does not exist."""
+
+
+class NotSet(NotFound):
+    """The thing exists, but has no such property."""
+
+
 class ObjectNotFound(NotFound):
     """The object does not exist, or is allocated but not registered yet."""
 

@@ -23,6 +23,8 @@ class StoragePostSchema(Schema):
 
         unknown = INCLUDE
 
+    body_optional = True
+
     limit = StrictInteger(validate=validate.Range(min=1))
     object_ids = fields.List(
         fields.String(validate=validate.Length(min=1)),

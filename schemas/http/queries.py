@@ -18,7 +18,7 @@ from marshmallow import (
 )
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
-from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
+from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -245,6 +245,20 @@ class BackendQuerySchema(PagedSchema):
     def build(self, known: dict[str, Any]) -> tuple[Listing, Any]:
         """The query value."""
         return listing(known), known["tag"]
+
+
+class ProfileQuerySchema(PagedSchema):
+    """GET /service/profiles."""
+
+    format = fields.String(validate=FORMAT)
+    codec = fields.String(validate=MIME_TYPE)
+    label = fields.String()
+
+    def build(self, known: dict[str, Any]) -> ProfileQuery:
+        """The query value."""
+        return ProfileQuery(
+            listing(known), known.get("label"), known.get("format"), known.get("codec")
+        )
 
 
 class ProblemQuerySchema(PagedSchema):

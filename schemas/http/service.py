@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
 from schemas.domain.storage import StorageBackend
 from schemas.http.objects import backend_json
@@ -19,6 +19,18 @@ class ServiceSchema(Schema):
     event_stream_mechanisms = fields.List(fields.Dict())
     min_object_timeout = fields.String(required=True)
     min_presigned_url_timeout = fields.String()
+
+
+class ServicePostSchema(Schema):
+    """What can be said of this service."""
+
+    class Meta:
+        """Fields it does not know say nothing."""
+
+        unknown = EXCLUDE
+
+    name = fields.String()
+    description = fields.String()
 
 
 class BackendSchema(Schema):

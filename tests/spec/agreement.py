@@ -12,7 +12,7 @@ import httpx
 from tests.spec.official import Document, Official, Operation
 
 # What a server sends of itself, whatever the operation.
-_GENERAL = {"allow", "content-length", "content-type", "date", "server"}
+_GENERAL = {"allow", "connection", "content-length", "content-type", "date", "server"}
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,9 @@ def _kept(body: dict[str, Any]) -> dict[str, Any]:
 
 def test_no_example_of_a_request_is_left_out(official: Official):
     ours = {"flow-put", "flow-put-multi", "flow-put-profile", "flow-segment-post"}
-    ours |= {"flow-storage-post", "flow-storage-post-object_ids"}
-    elsewhere = {"flow-collection-put", "profile-put", "webhook-put", "webhook-post"}
-    elsewhere |= {"service-post", "objects-instances-controlled-post"}
+    ours |= {"flow-storage-post", "flow-storage-post-object_ids", "flow-collection-put"}
+    ours |= {"profile-put", "service-post"}
+    elsewhere = {"webhook-put", "webhook-post", "objects-instances-controlled-post"}
     elsewhere |= {"objects-instances-uncontrolled-post"}
 
     names = {path.stem for path in (official.directory / "examples").iterdir()}
@@ -92,12 +92,57 @@ def test_the_example_that_collects_itself_is_refused(api: httpx.Client, official
     assert (refused.status_code, refused.json()["field"]) == (400, "flow_collection")
 
 
-def test_the_example_with_a_profile_is_refused_by_name(api: httpx.Client, official: Official):
-    body = _fresh(official, "flow-put-profile")
+def test_the_example_with_a_profile_is_accepted_once_the_profile_exists(
+    api: httpx.Client, official: Official
+):
+    body, profile = _fresh(official, "flow-put-profile"), _fresh(official, "profile-put")
+    early = api.put(f"/flows/{body['id']}", json=body)
+    path = f"/service/profiles/{body['profile_id']}"
+    api.post(path, json={**profile, "id": body["profile_id"]}).raise_for_status()
 
-    refused = api.put(f"/flows/{body['id']}", json=body)
+    created = api.put(f"/flows/{body['id']}", json=body)
 
-    assert (refused.status_code, refused.json()["field"]) == (400, "profile_id")
+    assert (early.status_code, early.json()["field"]) == (400, "profile_id")
+    assert created.status_code == 201
+    assert created.json().items() >= {**body, **profile["flow_metadata"]}.items()
+
+
+@pytest.mark.parametrize(
+    "name", ["profile-put", "profile-post-201", "profile-get-200-image", "profiles-get-200"]
+)
+def test_an_example_of_a_profile_is_accepted_and_given_back(
+    api: httpx.Client, official: Official, name: str
+):
+    example = _fresh(official, name)
+
+    for body in example if isinstance(example, list) else [example]:
+        created = api.post(f"/service/profiles/{body['id']}", json=body)
+
+        assert created.status_code == 201, created.text
+        assert created.json().items() >= _kept(body).items()
+        assert api.get(f"/service/profiles/{body['id']}").json() == created.json()
+
+
+def test_the_example_of_a_description_of_the_service_is_accepted(
+    api: httpx.Client, official: Official
+):
+    body = official.example("service-post")
+
+    assert api.post("/service", json=body).json().items() >= body.items()
+    assert api.get("/service").json().items() >= body.items()
+
+
+def test_the_example_of_a_flow_collection_is_accepted_once_its_members_exist(
+    api: httpx.Client, official: Official
+):
+    body = _fresh(official, "flow-collection-put")
+    for member in body:
+        flow = _fresh(official, "flow-put") | {"id": member["id"]}
+        assert api.put(f"/flows/{member['id']}", json=flow).status_code == 201
+    path = f"/flows/{put_flow(api)}/flow_collection"
+
+    assert api.put(path, json=body).status_code == 204
+    assert api.get(path).json() == body
 
 
 def test_the_example_of_a_segment_is_accepted(api: httpx.Client, official: Official):

@@ -71,7 +71,11 @@ def test_what_arrives_between_pages_is_neither_repeated_nor_makes_others_missing
 
 
 @pytest.mark.parametrize(
-    "path", ["/flows", "/sources", "/service/storage-backends", "/flows/{flow}/segments"]
+    "path",
+    [
+        *("/flows", "/sources", "/service/storage-backends", "/service/profiles"),
+        "/flows/{flow}/segments",
+    ],
 )
 def test_a_limit_above_the_maximum_is_lowered(api: httpx.Client, three: dict[str, Any], path: str):
     response = api.get(path.format(flow=three["none"]), params={"limit": 10**9})
@@ -94,7 +98,8 @@ def test_the_order_is_told(api: httpx.Client, path: str, asked: str | None):
         *("/", "/service", "/service/storage-backends", "/sources", "/sources?limit=1"),
         *("/flows", "/flows?limit=1", "/flows/{flow}?include_timerange=true", "/health"),
         *("/flows/{flow}/segments?limit=1", "/sources/{source}", "/flows/nobody"),
-        *("/flows?sort_by=size", "/ingest-problems"),
+        *("/flows?sort_by=size", "/ingest-problems", "/service/profiles", "/sources/{source}/tags"),
+        *("/flows/{flow}/tags", "/flows/{flow}/label", "/flows/{flow}/read_only"),
     ],
 )
 def test_head_answers_with_the_headers_of_get(api: httpx.Client, three: dict[str, Any], path: str):
@@ -309,6 +314,12 @@ def test_storage_backends_are_filtered_by_tags(api: httpx.Client, backend: dict[
         ("/flows?flow_tag.kind=a", "flow_tag.kind"),
         ("/flows?colour=red", "colour"),
         ("/sources?sort_by=metadata_updated", "sort_by"),
+        ("/service/profiles?limit=0", "limit"),
+        ("/service/profiles?page=made-up", "page"),
+        ("/service/profiles?format=video", "format"),
+        ("/service/profiles?codec=h264", "codec"),
+        ("/service/profiles?sort_by=label", "sort_by"),
+        ("/service/profiles?tag.kind=a", "tag.kind"),
         ("/service/storage-backends?sort_by=label", "sort_by"),
         ("/flows/{flow}?timerange=1", "timerange"),
         ("/flows/{flow}?include_timerange=1", "include_timerange"),

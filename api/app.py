@@ -21,7 +21,7 @@ from api import (
 from api.context import EXTENSION
 from api.errors import register_errors
 from api.openapi import TamsApi
-from api.s3_events import register_notifications
+from api.s3_events import MOST_BYTES, register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
@@ -100,6 +100,7 @@ def create_app(ports: Ports) -> Flask:
 def create_listener(ports: Intake, token: str) -> Flask:
     """The listener for bucket notifications, which must carry `token` if it is not empty."""
     app = _flask(ports)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     register_notifications(app, token)
     return app
 

@@ -8,6 +8,7 @@
 import logging
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from flask import Flask, Response
 from marshmallow import ValidationError
@@ -26,6 +27,8 @@ _STATUS: list[tuple[type[TamsError], int]] = [
     (NotFound, 404),
     (Unavailable, 503),
 ]
+
+_KEPT_HEADERS: Final = frozenset({"Allow", "WWW-Authenticate"})
 
 
 def register_errors(app: Flask) -> None:
@@ -64,7 +67,7 @@ def _from_http(error: HTTPException) -> Response:
         (inside,) = messages.values()
         return _from_validation(ValidationError(inside))
     code = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    headers = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
     return _rendered(code, error.name.replace(" ", ""), error.description or "", None, headers)
 
 

@@ -704,7 +704,8 @@ def test_an_instance_is_copied_to_another_backend_by_a_worker(api: httpx.Client)
     assert (created.status_code, again.status_code, removed.status_code) == (201, 400, 204)
     assert {httpx.get(url["url"]).text for url in urls if url["presigned"]} == {"media"}
     assert _urls(api, item, MAIN) == []
-    assert api.get("/ingest-problems", params={"limit": 1000}).json() == []
+    problems = api.get("/ingest-problems", params={"limit": 1000}).json()
+    assert [each for each in problems if each["key"].startswith("objects/")] == []
 
 
 def _uploaded(api: httpx.Client, flow: str) -> str:

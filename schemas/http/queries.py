@@ -261,6 +261,16 @@ class ProfileQuerySchema(PagedSchema):
         )
 
 
+class DeadLetterQuerySchema(PagedSchema):
+    """GET /admin/dead-letters."""
+
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
 class ProblemQuerySchema(PagedSchema):
     """GET /ingest-problems."""
 

@@ -1,6 +1,6 @@
 """The kind of blueprint every module of endpoints has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,8 +14,10 @@ from webargs.flaskparser import FlaskParser
 
 from api.openapi import head_of, tag_filters
 from schemas.domain.errors import Invalid
+from schemas.http.examples import EXAMPLES
 
 View = TypeVar("View", bound=Callable[..., Any])
+Documented = Schema | type[Schema] | Mapping[str, Any] | None
 
 _DEEPEST = 32
 
@@ -71,10 +73,24 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
         return decorated
 
+    def response(self, status: int, schema: Documented = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Document a response, with the examples of its schema."""
+        return super().response(status, schema, **_with_examples(schema, kwargs))
+
+    def alt_response(self, status: int, *, schema: Documented = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Document another response, with the examples of its schema."""
+        return super().alt_response(status, schema=schema, **_with_examples(schema, kwargs))
+
     def arguments(
-        self, schema: type[Schema], *, location: str = "json", **kwargs: object
+        self,
+        schema: type[Schema],
+        *,
+        location: str = "json",
+        **kwargs: Any,  # noqa: ANN401
     ) -> Callable[[View], View]:
-        """Parse the request with `schema`, and document it with its tag filters."""
+        """Parse the request with `schema`, and document it with its examples and tag filters."""
+        if location == "json":
+            kwargs = _with_examples(schema, kwargs)
         decorate = super().arguments(schema, location=location, **kwargs)
         prefixes = getattr(schema, "tag_prefixes", ())
 
@@ -91,6 +107,20 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         docs = self._docs[endpoint]
         if "get" in docs:
             docs["head"] = head_of(docs["get"])
+
+
+def examples_of(schema: Documented) -> dict[str, dict[str, Any]]:
+    """The examples of a schema, as the document wants them; a list of it has one list of all."""
+    examples = EXAMPLES.get(schema if isinstance(schema, type) else type(schema), {})
+    if isinstance(schema, Schema) and schema.many:
+        examples = {"list": list(examples.values())} if examples else {}
+    return {name: {"value": value} for name, value in examples.items()}
+
+
+def _with_examples(schema: Documented, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """`kwargs` with the examples of `schema`, unless they have one of their own."""
+    found = {} if "example" in kwargs else examples_of(schema)
+    return {"examples": found, **kwargs} if found else dict(kwargs)
 
 
 def _deeper(value: object, levels: int) -> bool:

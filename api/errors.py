@@ -1,13 +1,11 @@
 """Error families -> status and body (TAMS 8.2, schema `error`).
 
-* The body names the error's type, what was wrong with what, the time, and the field if one is
-  at fault.
+* The body is that of `schemas.http.errors`, whoever raised the error: the store, the framework.
 * What nobody raised on purpose is a bug: 500, logged with its traceback, which is not shown.
 """
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
 
 from flask import Flask, Response
 from marshmallow import ValidationError
@@ -16,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from api.context import ports
 from api.responses import json_response
 from schemas.domain.errors import Forbidden, Invalid, NotFound, TamsError, Unavailable
-from schemas.http.fields import time_text
+from schemas.http.errors import error_json
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +31,6 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(TamsError, _from_store)
     app.register_error_handler(ValidationError, _from_validation)
     app.register_error_handler(HTTPException, _from_http)
-
-
-def error_json(kind: str, summary: str, now: datetime, field: str | None = None) -> dict[str, str]:
-    """The body of an error."""
-    body = {"type": kind, "summary": summary, "time": time_text(now)}
-    if field is not None:
-        body["field"] = field
-    return body
 
 
 def _from_store(error: TamsError) -> Response:

@@ -19,7 +19,8 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
-from schemas.http.segments import ErrorSchema
+from schemas.http.errors import ErrorSchema
+from schemas.http.examples import EXAMPLES
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
     400: {"description": "The request breaks a rule; `field` names the part at fault."},
@@ -51,7 +52,8 @@ class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     def _register_responses(self) -> None:
         known = {HTTPStatus(status).name: response for status, response in _ERRORS.items()}
         known[self.DEFAULT_ERROR_RESPONSE_NAME] = {"description": "Anything else."}
-        content = {"application/json": {"schema": ErrorSchema}}
+        examples = {name: {"value": value} for name, value in EXAMPLES[ErrorSchema].items()}
+        content = {"application/json": {"schema": ErrorSchema, "examples": examples}}
         for name, response in known.items():
             self.spec.components.response(name, {**response, "content": content}, lazy=True)
 

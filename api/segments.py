@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from flask import Response
 
-from api.blueprint import Blueprint, json_body
+from api.blueprint import Blueprint, examples_of, json_body
 from api.context import ports
-from api.errors import error_json
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, PREFER, respond_async
 from api.responses import empty_response, json_response
@@ -16,6 +15,8 @@ from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import TimeRange
+from schemas.http.errors import error_json
+from schemas.http.examples import EXAMPLES
 from schemas.http.jobs import JobSchema, job_json
 from schemas.http.queries import SegmentQuerySchema
 from schemas.http.segments import (
@@ -79,7 +80,9 @@ def list_segments(
                         SegmentPostSchema,
                         {"type": "array", "items": SegmentPostSchema},
                     ]
-                }
+                },
+                "examples": examples_of(SegmentPostSchema)
+                | examples_of(SegmentPostSchema(many=True)),
             }
         },
     },
@@ -87,7 +90,11 @@ def list_segments(
 @blueprint.response(201, description="Every segment has been registered.")
 @blueprint.alt_response(200, schema=FailedSegmentsSchema, description="Some have not.")
 @blueprint.alt_response(
-    202, schema=JobSchema, description="Nothing is decided yet.", headers=ASYNC_HEADERS
+    202,
+    schema=JobSchema,
+    description="Nothing is decided yet.",
+    headers=ASYNC_HEADERS,
+    example=EXAMPLES[JobSchema]["waiting"],
 )
 @blueprint.operation("POST_flows-flowId-segments", 400, 403, 404, 503)
 def post_segments(flow_id: FlowId) -> Response:

@@ -20,7 +20,9 @@ blueprint = Blueprint("Service", __name__, description="This service and its sto
 
 
 @blueprint.route("/")
-@blueprint.response(200, {"type": "array", "items": {"type": "string"}})
+@blueprint.response(
+    200, {"type": "array", "items": {"type": "string"}}, example=["service", "flows", "sources"]
+)
 @blueprint.operation("GET_root")
 def root() -> Response:
     """List the paths of this API."""

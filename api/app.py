@@ -17,8 +17,12 @@ from api import (
     storage,
 )
 from api.context import EXTENSION
+from api.cors import allow_origins
 from api.errors import register_errors
+from api.links import serve_at
 from api.openapi import TamsApi
+from api.options import Options
+from api.requests import refuse_malformed
 from api.s3_events import register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
@@ -58,9 +62,12 @@ class ObjectIdConverter(PathConverter):
         return quote(value, safe="")
 
 
-def create_app(ports: Ports) -> Flask:
+def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B008 - it is frozen
     """The TAMS API over `ports`; `/docs` shows its OpenAPI document, `/openapi.json`."""
     app = _flask(ports)
+    allow_origins(app, options.cors_origins)
+    serve_at(app, options)
+    refuse_malformed(app)
     app.config.update(
         API_TITLE="TAMS",
         API_VERSION=service.API_VERSION,
@@ -77,7 +84,7 @@ def create_app(ports: Ports) -> Flask:
             }
         },
     )
-    api = TamsApi(app)
+    api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:
         api.register_blueprint(module.blueprint)

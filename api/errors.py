@@ -7,11 +7,13 @@
 import logging
 from collections.abc import Iterator
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as RoutingNotFound
 
 from api.context import ports
+from api.requests import LONGEST_BODY
 from api.responses import json_response
 from schemas.domain.errors import Forbidden, Invalid, NotFound, TamsError, Unavailable
 from schemas.http.errors import error_json
@@ -55,7 +57,16 @@ def _from_http(error: HTTPException) -> Response:
         return _from_validation(ValidationError(inside))
     code = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return _rendered(code, error.name.replace(" ", ""), error.description or "", None, headers)
+    match error:
+        case RoutingNotFound():
+            summary = f"There is no {request.path} here."
+        case MethodNotAllowed():
+            summary = f"{request.path} takes {headers['Allow']}, not {request.method}."
+        case RequestEntityTooLarge():
+            summary = f"The body is longer than {LONGEST_BODY} bytes."
+        case _:
+            summary = error.description or ""
+    return _rendered(code, error.name.replace(" ", ""), summary, None, headers)
 
 
 def _rendered(

@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,13 +19,18 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
+from api.requests import LONGEST_BODY
 from schemas.http.errors import ErrorSchema
 from schemas.http.examples import EXAMPLES
+from schemas.http.fields import PageLimit
+from tasks.ports import Limits
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
     400: {"description": "The request breaks a rule; `field` names the part at fault."},
     403: {"description": "The flow is read-only."},
     404: {"description": "There is no such thing; the summary says which."},
+    413: {"description": f"The body is longer than {LONGEST_BODY} bytes."},
+    415: {"description": "The body is compressed, which is not understood here."},
     503: {
         "description": "A service the store depends on is down, or too much waits already.",
         "headers": {
@@ -42,9 +47,10 @@ _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
 class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest with the names and the errors of TAMS."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, limits: Limits) -> None:
         super().__init__(app, spec_kwargs={"flask_plugin": _TamsPaths()})
         self.ma_plugin.converter.add_attribute_function(_as_documented)
+        self.ma_plugin.converter.add_attribute_function(_with_limits(limits))
 
     def _register_error_handlers(self) -> None:
         """`api.errors` has done it."""
@@ -123,6 +129,22 @@ def _as_documented(
         documented["anyOf"] = [resolve(each) for each in alternatives]  # type: ignore[no-untyped-call]
     if "pattern" in ret:
         documented["pattern"] = ret["pattern"].replace(r"\Z", "$")  # which only Python knows
+    return documented
+
+
+def _with_limits(limits: Limits) -> Callable[..., dict[str, Any]]:
+    """What the service's own limits say of the parameter `limit`."""
+
+    def documented(_: OpenAPIConverter, field: Field[Any], **__: object) -> dict[str, Any]:
+        if not isinstance(field, PageLimit):
+            return {}
+        return {
+            "default": limits.page_limit_default,
+            "description": f"How many items make a page: {limits.page_limit_default} if not given, "
+            f"and {limits.page_limit_max} at most. A higher number is lowered to that; "
+            "`X-Paging-Limit` tells the one in force.",
+        }
+
     return documented
 
 

@@ -6,6 +6,7 @@ from flask import Response
 
 from api.blueprint import Blueprint, examples_of, json_body
 from api.context import ports
+from api.links import absolute
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, PREFER, respond_async
 from api.responses import empty_response, json_response
@@ -108,7 +109,7 @@ def post_segments(flow_id: FlowId) -> Response:
     job = segments.submit(ports(), flow_id, offers_from(flow_id, body), followed=followed)
     if followed:
         headers = {
-            "Location": f"/jobs/{job.id}",
+            "Location": absolute("Jobs.get_job", job_id=job.id),
             "Retry-After": "1",
             "Preference-Applied": "respond-async",
         }

@@ -9,6 +9,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -21,6 +22,11 @@ from schemas.domain.ingest import KeyTemplate
 T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
+
+_ON_THIS_MACHINE = ("http://localhost:*", "http://127.0.0.1:*")
+_HOST = r"([a-z0-9.-]+|\[[0-9a-f:.]+\])"
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(:(\*|[0-9]{{1,5}}))?")
+_PUBLIC_URL = re.compile(rf"(?i:https?://{_HOST})(:[0-9]{{1,5}})?(/[\w.~-]+)*/?", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -58,6 +64,7 @@ class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
     `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    `cors_origins` are origins of web pages, in which the port may be `*`, or `*` alone.
     """
 
     data_dir: Path
@@ -65,6 +72,9 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_public_url: str | None
+    api_proxies: int
+    cors_origins: tuple[str, ...]
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
@@ -77,6 +87,8 @@ class Settings:
     reply_timeout_s: float
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
     worker_concurrency: int
     ingest_templates: tuple[KeyTemplate, ...]
 
@@ -141,6 +153,9 @@ class _Reader:
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
+            api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
+            cors_origins=self._parsed("TAMS_CORS_ORIGINS", _ON_THIS_MACHINE, _origins),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
@@ -171,12 +186,18 @@ class _Reader:
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
+            page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
+            page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S must not be longer than TAMS_OBJECT_TIMEOUT_S"
+            )
+        if settings.page_limit_default > settings.page_limit_max:
+            self._complaints.append(
+                "TAMS_PAGE_LIMIT_DEFAULT must not be greater than TAMS_PAGE_LIMIT_MAX"
             )
         if self._complaints:
             raise SettingsError("; ".join(self._complaints))
@@ -222,6 +243,21 @@ class _Reader:
         except (ValueError, TypeError) as error:
             self._complaints.append(f"{name}={text!r}: {error}")
             return default
+
+
+def _public_url(text: str) -> str:
+    if _PUBLIC_URL.fullmatch(text) is None:
+        raise ValueError("must be an http or https URL without query, such as https://host/tams")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(item.strip().lower() for item in text.split(","))
+    if origins != ("*",):
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin!r} is no origin such as https://host or http://host:*")
+    return origins
 
 
 def _between(value: int, low: int, high: int) -> int:

@@ -284,6 +284,8 @@ class Limits:
     reply_timeout_s: float
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
 
 
 class Intake(Protocol):

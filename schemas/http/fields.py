@@ -94,6 +94,22 @@ class QueryBoolean(fields.Boolean):
     falsy = {"false"}  # noqa: RUF012
 
 
+class QueryInteger(fields.Integer):
+    """A whole number in a query string, within 64 bits."""
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> int:
+        text = str(value)
+        if re.fullmatch("-?[0-9]{1,20}", text) is None:
+            raise ValidationError("Not an integer.")
+        if not -(1 << 63) <= int(text) < 1 << 63:
+            raise ValidationError("Out of range: an integer has 64 bits.")
+        return int(text)
+
+
+class PageLimit(QueryInteger):
+    """How many items of a list make a page."""
+
+
 class TagsField(fields.Field[Mapping[str, Any]]):
     """Tags: texts, or lists of texts, by name (schema `tags`)."""
 

@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 
 import api as api_package
+from api.requests import LONGEST_BODY
 from tests.making import external, new_id, put_flow
 from tests.spec.official import Document, Official
 
@@ -117,14 +118,18 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     ).json()["id"]
     source = api.get(f"/flows/{flow}").json()["source_id"]
     reads = {
-        "root": {"200": "/"},
-        "service": {"200": "/service"},
+        "root": {"200": "/", "400": "/?colour=red"},
+        "service": {"200": "/service", "400": "/service?colour=red"},
         "storage-backends": {
             "200": "/service/storage-backends",
             "400": "/service/storage-backends?limit=none",
         },
         "sources": {"200": "/sources", "400": "/sources?sort_by=size"},
-        "sources-sourceId": {"200": f"/sources/{source}", "404": f"/sources/{nobody}"},
+        "sources-sourceId": {
+            "200": f"/sources/{source}",
+            "400": f"/sources/{source}?colour=red",
+            "404": f"/sources/{nobody}",
+        },
         "flows": {"200": "/flows", "400": "/flows?format=film"},
         "flows-flowId": {
             "200": f"/flows/{flow}",
@@ -141,9 +146,13 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
             "400": f"/objects/{taken['object_id']}?limit=0",
             "404": f"/objects/{nobody}",
         },
-        "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
+        "jobs-jobId": {
+            "200": f"/jobs/{job}",
+            "400": f"/jobs/{job}?colour=red",
+            "404": f"/jobs/{nobody}",
+        },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
-        "health": {"200": "/health"},
+        "health": {"200": "/health", "400": "/health?colour=red"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
         (f"{method}_{name}", status): lambda method=method, path=path: api.request(method, path)
@@ -159,6 +168,21 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         body = api.get(f"/flows/{flow}").json() | {"id": flow_id, **fields}
         return lambda: api.put(f"/flows/{flow_id}", json=body)
 
+    def send(method: str, path: str, status: str) -> Callable[[], Any]:
+        body = b" " * (LONGEST_BODY + 1) if status == "413" else b""
+        headers = {"Content-Encoding": "gzip"} if status == "415" else {}
+        return lambda: api.request(method, path, content=body, headers=headers)
+
+    bodies = {
+        "PUT_flows-flowId": f"/flows/{flow}",
+        "POST_flows-flowId-storage": f"/flows/{flow}/storage",
+        "POST_flows-flowId-segments": f"/flows/{flow}/segments",
+    }
+    requests |= {
+        (name, status): send(name.partition("_")[0], path, status)
+        for name, path in bodies.items()
+        for status in ("413", "415")
+    }
     refused = external(0, 2_000)
     return requests | {
         ("PUT_flows-flowId", "201"): put(nobody),
@@ -199,6 +223,20 @@ def test_unavailable_is_declared_with_when_to_try_again(served: Document):
     for name, status in NOT_PROVOKED:
         response = served.operations[name].responses[status]
         assert "Retry-After" in response.get("headers", {}) or name.endswith("_health")
+
+
+def test_an_access_token_may_come_with_any_request_and_nothing_unknown(
+    api: httpx.Client, served: Document
+):
+    for operation in served.operations.values():
+        assert "access_token" in operation.parameters, operation.name
+        path = re.sub("{[^}]*}", new_id(), operation.path)
+        answers = [
+            api.request(operation.method, path, params={name: "x"})
+            for name in ("access_token", "colour")
+        ]
+        assert "access_token" not in answers[0].text
+        assert answers[1].status_code == 400
 
 
 def test_a_method_that_is_not_there_is_told_which_are(api: httpx.Client):

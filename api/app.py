@@ -81,7 +81,8 @@ def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B0
             "info": {
                 "description": _DESCRIPTION,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            }
+            },
+            **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
         },
     )
     api = TamsApi(app, ports.limits)

@@ -44,6 +44,14 @@ _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
 }
 
 
+# What the families of tag filters choose among.
+_FILTERED: Final[Mapping[str, str]] = {
+    "tag": "items",
+    "storage_backend_tag": "URLs in storage backends",
+    "flow_tag": "flows in `referenced_by_flows`",
+}
+
+
 class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest with the names and the errors of TAMS."""
 
@@ -101,19 +109,20 @@ def head_of(get: Mapping[str, Any]) -> dict[str, Any]:
 
 def tag_filters(prefix: str) -> list[dict[str, Any]]:
     """The parameters `{prefix}.{name}` and `{prefix}_exists.{name}`."""
+    filtered = _FILTERED[prefix]
     return [
         {
             "in": "query",
             "name": f"{prefix}.{{name}}",
-            "description": "Only what has the tag {name} with one of these values, separated by "
-            "commas; of a list, one item has to be among them.",
+            "description": f"Only {filtered} with one of these values, separated by commas, in the "
+            "tag {name}; of a list, one item has to be among them.",
             "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
         },
         {
             "in": "query",
             "name": f"{prefix}_exists.{{name}}",
-            "description": "Only what has the tag {name}, whatever its value, if true; only what "
-            "lacks it, if false.",
+            "description": f"Only {filtered} with a tag {{name}}, whatever its value, if true; "
+            "only those without it, if false.",
             "schema": {"type": "boolean"},
         },
     ]

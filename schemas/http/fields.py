@@ -46,7 +46,7 @@ class TimeRangeField(fields.Field[TimeRange]):
 
     documented: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "pattern": rf"^(\[|\()?({_TIMESTAMP})?(_({_TIMESTAMP})?)?(\]|\))?$",
+        "pattern": rf"^(\(\)|[\[(]?({_TIMESTAMP}(_({_TIMESTAMP})?)?|_({_TIMESTAMP})?)[\])]?)$",
     }
 
     def _serialize(

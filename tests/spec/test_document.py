@@ -84,6 +84,17 @@ def test_official_parameters_and_statuses_are_ours_too(served: Document, officia
             assert ours.parameters[parameter]["schema"]["type"] == kind, (name, parameter)
 
 
+def test_every_parameter_and_header_says_what_it_means(served: Document):
+    for name, operation in served.operations.items():
+        headers = [
+            header
+            for response in operation.responses.values()
+            for header in response.get("headers", {}).values()
+        ]
+        for described in [*operation.parameters.values(), *headers]:
+            assert len(described["description"].split()) > 1, (name, described)
+
+
 def test_official_enumerations_and_defaults_of_parameters_are_ours(
     served: Document, official: Official
 ):

@@ -87,6 +87,7 @@ def test_the_public_url_comes_first(client_of: Clients, source: str, url: str):
     link = _next(client, source, Host="a>b", X_Forwarded_Host="other.example")
 
     assert link.startswith("<https://tams.example/media/flows?")
+    assert client.get("/openapi.json").json["servers"] == [{"url": url}]
 
 
 def test_a_link_has_one_relation_and_nothing_in_it_that_would_end_it(

@@ -242,7 +242,8 @@ def test_the_order_is_told(api: httpx.Client, path: str, asked: str | None):
         *("/", "/service", "/service/storage-backends", "/sources", "/sources?limit=1"),
         *("/flows", "/flows?limit=1", "/flows/{flow}?include_timerange=true", "/health"),
         *("/flows/{flow}/segments?limit=1", "/sources/{source}", "/flows/nobody"),
-        *("/flows?sort_by=size", "/ingest-problems"),
+        *("/flows?sort_by=size", "/ingest-problems", "/objects/nobody", "/jobs/nobody", "/nowhere"),
+        *("/openapi.json", "/docs", "/static/swagger-ui/swagger-ui.css"),
     ],
 )
 def test_head_answers_with_the_headers_of_get(api: httpx.Client, three: dict[str, Any], path: str):

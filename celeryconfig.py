@@ -3,10 +3,13 @@
 * A task is acknowledged when it ended, and comes back when its worker died.
 * The visibility timeout is above the hard time limit, or a long task would be started twice.
 * Results are not kept: jobs have records of their own.
+* What somebody may be waiting for is not queued behind what takes long: there are two queues, and
+  a worker for each.
 """
 
 from infra.settings import Settings
-from tasks.celery_tasks import SWEEP
+from tasks.celery_tasks import SWEEP, TIDY
+from tasks.ports import Work
 
 settings = Settings.from_env()
 
@@ -23,6 +26,7 @@ broker_connection_max_retries = None
 
 imports = ("tasks.celery_tasks",)
 task_default_queue = "interactive"
+task_routes = {name: {"queue": "bulk"} for name in (TIDY, Work.COLLECT.value, Work.COPY.value)}
 task_acks_late = True
 task_reject_on_worker_lost = True
 task_time_limit = 900
@@ -37,6 +41,9 @@ worker_soft_shutdown_timeout = 30
 worker_hijack_root_logger = False
 worker_send_task_events = False
 
-# What waits although nobody rang for it, and what a worker that died was doing.
-beat_schedule = {"sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 2.0}}}
+# What waits although nobody rang for it, what a worker that died was doing, what has expired.
+beat_schedule = {
+    "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 2.0}},
+    "tidy": {"task": TIDY, "schedule": 60.0, "options": {"expires": 60.0}},
+}
 beat_schedule_filename = str(settings.data_dir / "beat-schedule")

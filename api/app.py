@@ -7,10 +7,12 @@ from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
+    deletion,
     flows,
     health,
     jobs,
     objects,
+    profiles,
     segments,
     service,
     sources,
@@ -27,7 +29,18 @@ from api.s3_events import register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
-_BLUEPRINTS: Final = (service, sources, flows, storage, segments, objects, jobs, health)
+_BLUEPRINTS: Final = (
+    service,
+    profiles,
+    sources,
+    flows,
+    storage,
+    segments,
+    objects,
+    deletion,
+    jobs,
+    health,
+)
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
@@ -51,8 +64,8 @@ class IdConverter(UUIDConverter):
         return str(value)
 
 
-class ObjectIdConverter(PathConverter):
-    """The rest of a path, whatever is in it."""
+class TextConverter(PathConverter):
+    """The rest of a path, whatever is in it: the id of an object, the name of a tag."""
 
     regex = "(?s:.+)"
     part_isolating = False
@@ -102,7 +115,11 @@ def create_listener(ports: Intake, token: str) -> Flask:
 def _flask(ports: Intake) -> Flask:
     app = Flask("api")
     app.extensions[EXTENSION] = ports
-    app.url_map.converters |= {"id": IdConverter, "object_id": ObjectIdConverter}
-    app.url_map.merge_slashes = False  # an object id may have several in a row
+    app.url_map.converters |= {
+        "id": IdConverter,
+        "object_id": TextConverter,
+        "text": TextConverter,
+    }
+    app.url_map.merge_slashes = False  # a text may have several in a row
     register_errors(app)
     return app

@@ -14,6 +14,7 @@ from webargs.flaskparser import FlaskParser
 
 from api.openapi import head_of, tag_filters
 from api.paging import in_force
+from api.preferences import PREFER
 from api.requests import body as request_body
 from schemas.domain.errors import Invalid
 from schemas.http.examples import EXAMPLES
@@ -48,8 +49,9 @@ class Parser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - as webargs has it
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
-        """The body; none at all is for the schema to judge, too."""
-        return json_body() if request_body() else missing
+        """The body; there may be none at all where the schema says so."""
+        optional = getattr(schema, "body_optional", False)
+        return missing if optional and not request_body() else json_body()
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
         """The query string, in which nothing may be said twice."""
@@ -69,7 +71,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         """Register a view, with what holds for all of its kind.
 
         One without a query takes an `access_token` all the same; one with a body does not take
-        any body; parameters described by hand stand beside those of schemas.
+        any body.
         """
         register: Callable[[View], View] = super().route(rule, **options)
 
@@ -80,8 +82,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
                 doc["response"]["responses"] |= {s: [HTTPStatus(s).name] for s in _BODY_ERRORS}
             if "query" not in places:
                 view = self.arguments(NoQuerySchema, location="query", as_kwargs=True)(view)
-            by_hand = view._apidoc.get("manual_doc", {}).pop("parameters", [])  # type: ignore[attr-defined]  # noqa: SLF001
-            view._apidoc["arguments"]["parameters"] += by_hand  # type: ignore[attr-defined]  # noqa: SLF001
             return register(view)
 
         return decorated
@@ -127,6 +127,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
             return parsed
 
         return decorated
+
+    def preferring(self, view: View) -> View:
+        """Document that a view heeds the header `Prefer`, beside what `arguments` documents."""
+        doc = deepcopy(getattr(view, "_apidoc", {}))
+        doc.setdefault("arguments", {}).setdefault("parameters", []).append(PREFER)
+        view._apidoc = doc  # type: ignore[attr-defined]  # noqa: SLF001 - flask-smorest's own
+        return view
 
     def _store_endpoint_docs(self, endpoint: str, *args: object, **options: object) -> None:
         super()._store_endpoint_docs(endpoint, *args, **options)

@@ -24,7 +24,11 @@ _PREFLIGHT_S: Final = 600
 
 
 def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
-    """Let web pages of `origins` use `app`; a port `*` is any port, `*` alone any origin."""
+    """Let web pages of `origins` use `app`.
+
+    In an origin, a port `*` is any port, and `*.` before a host any subdomain; `*` alone is any
+    origin.
+    """
     anybody = "*" in origins
     known = re.compile("|".join(map(_pattern, origins)) if origins else "(?!)")
 
@@ -50,5 +54,5 @@ def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _pattern(origin: str) -> str:
-    host, wild, _ = origin.partition(":*")
-    return re.escape(host) + (r"(:\d+)?" if wild else "")
+    known = re.escape(origin).replace(r"://\*\.", r"://[a-z0-9.-]+\.")
+    return re.sub(r":\\\*$", lambda _: r"(:\d+)?", known)

@@ -1,17 +1,20 @@
 """`/objects`: the media that segments refer to."""
 
+from typing import Any
+
 from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
 from api.paging import PAGING_HEADERS, paging_headers
-from api.responses import json_response
+from api.responses import empty_response, json_response
 from api.urls import get_urls, init_urls
-from schemas.domain.identifiers import ObjectId
+from schemas.domain.identifiers import ObjectId, StorageId
 from schemas.domain.query import Listing, TagFilter
+from schemas.domain.segment import Link
 from schemas.domain.storage import UrlFilter
-from schemas.http.objects import ObjectSchema, object_json
-from schemas.http.queries import ObjectQuerySchema
+from schemas.http.objects import InstanceSchema, ObjectSchema, object_json
+from schemas.http.queries import InstanceDeletionSchema, ObjectQuerySchema
 from tasks import objects
 
 blueprint = Blueprint("Objects", __name__, description="The media that segments refer to.")
@@ -35,3 +38,33 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
         init_urls(ports(), item.init_object_id, init, urls),
     )
     return json_response(payload, headers=paging_headers(users))
+
+
+@blueprint.route("/objects/<object_id:object_id>/instances", methods=["POST"])
+@blueprint.arguments(InstanceSchema)
+@blueprint.response(201, description="The instance is there, or will be once it is copied.")
+@blueprint.operation("POST_objects-instances", 400, 403, 404, 503)
+def post_instance(wanted: dict[str, str], object_id: ObjectId) -> Response:
+    """Add an instance to an object: a copy in a storage backend, or a URL held elsewhere.
+
+    A copy is made by a worker and shown once it is complete. Nothing is done to the init object.
+    """
+    if "storage_id" in wanted:
+        job_id = objects.request_copy(ports(), object_id, StorageId(wanted["storage_id"]))
+        objects.require_not_failed(ports(), job_id)
+    else:
+        objects.add_link(ports(), object_id, Link(wanted["label"], wanted["url"]))
+    return empty_response(201)
+
+
+@blueprint.route("/objects/<object_id:object_id>/instances", methods=["DELETE"])
+@blueprint.arguments(InstanceDeletionSchema, location="query")
+@blueprint.response(204, description="The instance is deleted.")
+@blueprint.operation("DELETE_objects-instances", 400, 403, 404, 503)
+def delete_instance(asked: dict[str, Any], object_id: ObjectId) -> Response:
+    """Delete an instance of an object, other than the last one.
+
+    Nothing is done to the init object.
+    """
+    objects.remove_instance(ports(), object_id, asked.get("storage_id"), asked.get("label"))
+    return empty_response(204)

@@ -27,7 +27,7 @@ from tasks.ports import Limits
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
     400: {"description": "The request breaks a rule; `field` names the part at fault."},
-    403: {"description": "The flow is read-only."},
+    403: {"description": "The flow is read-only, or you may not change this."},
     404: {"description": "There is no such thing; the summary says which."},
     413: {"description": f"The body is longer than {LONGEST_BODY} bytes."},
     415: {"description": "The body is compressed, which is not understood here."},
@@ -84,7 +84,7 @@ class _TamsPaths(FlaskPlugin):  # type: ignore[misc]
     @staticmethod
     def flaskpath2openapi(path: str) -> str:
         """The path in the document."""
-        return _camel(FlaskPlugin.flaskpath2openapi(path))
+        return re.sub("{.*?}", lambda match: _camel(match[0]), FlaskPlugin.flaskpath2openapi(path))
 
     def rule_to_params(self, rule: Rule) -> list[dict[str, Any]]:
         """The parameters in the document."""
@@ -92,7 +92,7 @@ class _TamsPaths(FlaskPlugin):  # type: ignore[misc]
             {
                 **parameter,
                 "name": _camel(parameter["name"]),
-                "description": f"The identifier of the {parameter['name'].removesuffix('_id')}.",
+                "description": _described(parameter["name"]),
             }
             for parameter in super().rule_to_params(rule)
         ]
@@ -157,5 +157,11 @@ def _with_limits(limits: Limits) -> Callable[..., dict[str, Any]]:
     return documented
 
 
+def _described(parameter: str) -> str:
+    thing, is_id, _ = parameter.partition("_id")
+    return f"The identifier of the {thing}." if is_id else "The name of the tag, percent-encoded."
+
+
 def _camel(text: str) -> str:
+    text = text.replace("request_id", "request-id")  # the one name TAMS spells otherwise
     return re.sub(r"_(\w)", lambda match: match[1].upper(), text)

@@ -8,8 +8,8 @@ class Options:
     """How clients reach the API, and from which web pages.
 
     `public_url` is the address they know, if it is fixed; otherwise the headers of the last
-    `proxies` proxies tell it. `cors_origins` are origins as browsers write them, in which the port
-    may be `*`; `*` alone is any origin.
+    `proxies` proxies tell it. `cors_origins` are origins as browsers write them, with `*` for any
+    subdomain or port; `*` alone is any origin.
     """
 
     public_url: str | None = None

@@ -1,14 +1,16 @@
 """`/flows/{flowId}/segments`: what is on the timeline of a flow."""
 
 from dataclasses import replace
+from typing import Any
 
 from flask import Response
 
 from api.blueprint import Blueprint, examples_of, json_body
-from api.context import ports
+from api.context import PRINCIPAL, ports
+from api.deletion import GOES_ON, deleted
 from api.links import absolute
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
-from api.preferences import ASYNC_HEADERS, PREFER, respond_async
+from api.preferences import ASYNC_HEADERS, respond_async
 from api.responses import empty_response, json_response
 from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import FlowId
@@ -19,7 +21,7 @@ from schemas.domain.timerange import TimeRange
 from schemas.http.errors import error_json
 from schemas.http.examples import EXAMPLES
 from schemas.http.jobs import JobSchema, job_json
-from schemas.http.queries import SegmentQuerySchema
+from schemas.http.queries import SegmentDeletionSchema, SegmentQuerySchema
 from schemas.http.segments import (
     FailedSegmentsSchema,
     SegmentPostSchema,
@@ -28,12 +30,12 @@ from schemas.http.segments import (
     offers_from,
     segment_json,
 )
-from tasks import jobs, segments
+from tasks import deletion, jobs, segments
 
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
 # What the sum of errors of one segment means for a request that offered only that one.
-_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
+_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403, "PutAside": 500}
 
 
 @blueprint.route("/flows/<id:flow_id>/segments")
@@ -71,7 +73,6 @@ def list_segments(
 
 @blueprint.route("/flows/<id:flow_id>/segments", methods=["POST"])
 @blueprint.doc(
-    parameters=[PREFER],
     requestBody={
         "required": True,
         "content": {
@@ -97,6 +98,7 @@ def list_segments(
     headers=ASYNC_HEADERS,
     example=EXAMPLES[JobSchema]["waiting"],
 )
+@blueprint.preferring
 @blueprint.operation("POST_flows-flowId-segments", 400, 403, 404, 503)
 def post_segments(flow_id: FlowId) -> Response:
     """Register one segment, or a list of them.
@@ -120,6 +122,21 @@ def post_segments(flow_id: FlowId) -> Response:
     if not isinstance(body, list):
         return _refused(failures[0])
     return json_response({"failed_segments": [failure_json(failure) for failure in failures]})
+
+
+@blueprint.route("/flows/<id:flow_id>/segments", methods=["DELETE"])
+@blueprint.arguments(SegmentDeletionSchema, location="query")
+@blueprint.response(204, description="The segments are deleted.")
+@blueprint.alt_response(202, **GOES_ON)
+@blueprint.preferring
+@blueprint.operation("DELETE_flows-flowId-segments", 400, 403, 404, 503)
+def delete_segments(asked: dict[str, Any], flow_id: FlowId) -> Response:
+    """Delete the segments of a flow that are wholly in a timerange.
+
+    Objects go with the last segment that refers to them.
+    """
+    timerange, object_id = asked["timerange"], asked.get("object_id")
+    return deleted(deletion.request_segments(ports(), flow_id, timerange, object_id, by=PRINCIPAL))
 
 
 def _refused(failure: Failure) -> Response:

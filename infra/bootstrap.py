@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from celery import Celery
 
 from infra.broker.connection import Broker
+from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
@@ -19,7 +20,7 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from schemas.domain.ingest import Measured
-from tasks.celery_tasks import DRAIN, FLUSH
+from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -69,14 +70,22 @@ def preload() -> None:
     import infra.vast.store  # noqa: F401
 
 
+def _media(settings: Settings) -> S3MediaStore:
+    return S3MediaStore(
+        settings.backends,
+        url_timeout_s=settings.presigned_url_timeout_s,
+        fetch_allow=settings.fetch_allow,
+    )
+
+
 def build_intake(settings: Settings, app: Celery) -> Intake:
     """The ports of the listener."""
     broker = Broker(settings.redis_url)
     return ListenerPorts(
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
 
@@ -89,11 +98,12 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     broker = Broker(settings.redis_url)
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
+        dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
-        queue=CeleryQueue(app, broker, flush=FLUSH, drain=DRAIN),
+        queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),
         ids=RandomIds(),
@@ -101,7 +111,10 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             shards=settings.shards,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
+            async_after_s=settings.async_after_s,
+            deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
             page_limit_default=settings.page_limit_default,

@@ -7,20 +7,19 @@ from celery import Celery
 
 from infra.broker.connection import Broker
 from schemas.domain.errors import Unavailable
+from tasks.ports import Work
 
-_INGEST: Final = "ingest"
 _RING_MS: Final = 10_000
 
 
 class CeleryQueue:
     """Sends tasks, at most one per doorbell until it is answered."""
 
-    def __init__(self, app: Celery, broker: Broker, *, flush: str, drain: str) -> None:
-        """`flush` and `drain` are the names of the tasks to send."""
+    def __init__(self, app: Celery, broker: Broker, *, flush: str) -> None:
+        """`flush` is the name of the task that flushes a shard."""
         self._app = app
         self._broker = broker
         self._flush = flush
-        self._drain = drain
 
     def ring(self, shard: int) -> None:
         """Have the shard flushed; one flush per shard waits in the queue at most."""
@@ -30,13 +29,13 @@ class CeleryQueue:
         """Note that the flush rung for has begun, so that the next ring is heard."""
         self._answered(_shard(shard))
 
-    def ring_ingest(self) -> None:
-        """Have the notifications acted upon."""
-        self._send(_INGEST, self._drain)
+    def call(self, work: Work) -> None:
+        """Have some work done; it waits in the queue once at most."""
+        self._send(work, work)
 
-    def answered_ingest(self) -> None:
-        """Note that acting upon them has begun."""
-        self._answered(_INGEST)
+    def begun(self, work: Work) -> None:
+        """Note that the work called for has begun, so that the next call is heard."""
+        self._answered(work)
 
     def _send(self, bell: str, task: str, *args: int) -> None:
         with self._broker.translated() as client:

@@ -10,42 +10,36 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from infra.backends import (
+    BackendFaults,
+    BackendSettings,
+    S3Settings,
+    backend_of,
+    left_out,
+    parse_entries,
+)
 from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
 
-_ON_THIS_MACHINE = ("http://localhost:*", "http://127.0.0.1:*")
-_HOST = r"([a-z0-9.-]+|\[[0-9a-f:.]+\])"
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_HOST}(:(\*|[0-9]{{1,5}}))?")
-_PUBLIC_URL = re.compile(rf"(?i:https?://{_HOST})(:[0-9]{{1,5}})?(/[\w.~-]+)*/?", re.ASCII)
+_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
+_ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
+_PUBLIC_URL = re.compile(
+    r"(?i:https?://([a-z0-9.-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?(/[\w.~-]+)*/?", re.ASCII
+)
 
 
 class SettingsError(Exception):
     """The environment does not describe a store this process can work with."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """The object store; `public_endpoint` is the one put into the URLs clients are given."""
-
-    endpoint: str
-    public_endpoint: str
-    region: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    bucket: str
-    label: str
-    provider: str
-    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +57,11 @@ class VastSettings:
 class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
-    `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
-    `cors_origins` are origins of web pages, in which the port may be `*`, or `*` alone.
+    * `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    * `s3` is the object store of those backends that do not say another.
+    * `cors_origins` are those web pages may come from, with `*` for any subdomain or port;
+      a single `*` is any origin.
+    * `fetch_allow` are the networks URLs of clients may lead to besides the public internet.
     """
 
     data_dir: Path
@@ -74,22 +71,28 @@ class Settings:
     api_threads: int
     api_public_url: str | None
     api_proxies: int
-    cors_origins: tuple[str, ...]
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
     redis_url: str = field(repr=False)
     s3: S3Settings
+    backends: tuple[BackendSettings, ...]
+    cors_origins: tuple[str, ...]
+    fetch_allow: tuple[IPv4Network | IPv6Network, ...]
     vast: VastSettings
     shards: int
     flush_rows: int
+    delete_rows: int
     inbox_high_water: int
     reply_timeout_s: float
+    async_after_s: float
+    deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
     page_limit_max: int
     worker_concurrency: int
+    watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
 
     @classmethod
@@ -146,7 +149,7 @@ class _Reader:
         self._endpoints = read_endpoints(self._data_dir)
 
     def settings(self) -> Settings:
-        s3_endpoint = self._address("TAMS_S3_ENDPOINT", "s3", "endpoint")
+        s3, backends = self._storage()
         settings = Settings(
             data_dir=self._data_dir,
             api_host=self._environ.get("TAMS_API_HOST") or "127.0.0.1",
@@ -155,21 +158,15 @@ class _Reader:
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
             api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
             api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
-            cors_origins=self._parsed("TAMS_CORS_ORIGINS", _ON_THIS_MACHINE, _origins),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
             redis_url=self._address("TAMS_REDIS_URL", "redis"),
-            s3=S3Settings(
-                endpoint=s3_endpoint,
-                public_endpoint=self._environ.get("TAMS_S3_PUBLIC_ENDPOINT") or s3_endpoint,
-                region=self._text("TAMS_S3_REGION", "us-east-1", "s3", "region"),
-                access_key=self._address("TAMS_S3_ACCESS_KEY", "s3", "access_key"),
-                secret_key=self._address("TAMS_S3_SECRET_KEY", "s3", "secret_key"),
-                bucket=self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket"),
-                label=self._text("TAMS_S3_LABEL", "default"),
-                provider=self._text("TAMS_S3_PROVIDER", "self-hosted"),
-                product=self._text("TAMS_S3_PRODUCT", "s3"),
+            s3=s3,
+            backends=backends,
+            cors_origins=self._parsed("TAMS_CORS_ORIGINS", tuple(_ORIGINS.split(",")), _origins),
+            fetch_allow=self._parsed(
+                "TAMS_FETCH_ALLOW", (), lambda text: tuple(map(ip_network, _items(text)))
             ),
             vast=VastSettings(
                 endpoint=self._address("TAMS_VAST_ENDPOINT", "vast", "endpoint"),
@@ -180,8 +177,11 @@ class _Reader:
             ),
             shards=self._number("TAMS_SHARDS", 16, 1, 1024),
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
+            delete_rows=self._number("TAMS_DELETE_ROWS", 1_000, 1, 100_000),
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
             reply_timeout_s=self._number("TAMS_REPLY_TIMEOUT_S", 20, 1, 600),
+            async_after_s=self._number("TAMS_ASYNC_AFTER_S", 2, 1, 60),
+            deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
@@ -189,6 +189,7 @@ class _Reader:
             page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
             page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
@@ -202,6 +203,48 @@ class _Reader:
         if self._complaints:
             raise SettingsError("; ".join(self._complaints))
         return settings
+
+    def _storage(self) -> tuple[S3Settings, tuple[BackendSettings, ...]]:
+        """The object store of `TAMS_S3_*`; the backends declared, or else the one it has."""
+        entries = self._entries("TAMS_STORAGE_BACKENDS")
+        store = self._object_store(left_out(entries))
+        provider = self._text("TAMS_S3_PROVIDER", "self-hosted")
+        product = self._text("TAMS_S3_PRODUCT", "s3")
+        return store, tuple(
+            backend_of(entry, store, provider=provider, product=product) for entry in entries
+        )
+
+    def _entries(self, name: str) -> Sequence[Mapping[str, Any]]:
+        text, known = self._environ.get(name), self._endpoints.get("storage_backends")
+        try:
+            if text or known is not None:
+                return parse_entries(json.loads(text) if text else known)
+        except BackendFaults as error:
+            self._complaints += [f"{name}{fault}" for fault in error.faults]
+            return []
+        except ValueError as error:
+            self._complaints.append(f"{name} is not JSON: {error}")  # it may hold secrets
+            return []
+        bucket = self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket")
+        label = self._text("TAMS_S3_LABEL", "default")
+        return [{"bucket": bucket, "label": label, "default": True}]
+
+    def _object_store(self, needed: Collection[str]) -> S3Settings:
+        """The object store of `TAMS_S3_*`, of which what is `needed` must be said."""
+
+        def said(name: str, fact: str) -> str:
+            if fact in needed:
+                return self._address(name, "s3", fact)
+            return self._text(name, "", "s3", fact)
+
+        endpoint = said("TAMS_S3_ENDPOINT", "endpoint")
+        return S3Settings(
+            endpoint=endpoint,
+            public_endpoint=self._environ.get("TAMS_S3_PUBLIC_ENDPOINT") or endpoint,
+            region=self._text("TAMS_S3_REGION", "us-east-1", "s3", "region"),
+            access_key=said("TAMS_S3_ACCESS_KEY", "access_key"),
+            secret_key=said("TAMS_S3_SECRET_KEY", "secret_key"),
+        )
 
     def _known(self, *path: str) -> str | None:
         """A fact from `endpoints.json`."""
@@ -251,13 +294,16 @@ def _public_url(text: str) -> str:
     return text
 
 
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(item.strip().lower() for item in text.split(","))
-    if origins != ("*",):
-        for origin in origins:
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"{origin!r} is no origin such as https://host or http://host:*")
-    return origins
+    origins = _items(text)
+    for origin in origins:
+        if origins != ["*"] and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
+    return tuple(origins)
 
 
 def _between(value: int, low: int, high: int) -> int:

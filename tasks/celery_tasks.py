@@ -12,14 +12,14 @@ from typing import Any
 from celery import Task, shared_task
 
 from schemas.domain.errors import Unavailable
-from tasks import ingest, segments
-from tasks.ports import Ports
+from tasks import deletion, ingest, objects, segments
+from tasks.ports import Ports, Work
 
 log = logging.getLogger(__name__)
 
 FLUSH = "segments.flush"
-DRAIN = "ingest.drain"
 SWEEP = "queue.sweep"
+TIDY = "store.tidy"
 
 
 class Operation(Task):  # type: ignore[type-arg]  # the stubs make it generic, celery does not
@@ -48,10 +48,31 @@ def flush(self: Operation, shard: int) -> None:
     segments.flush(self.ports, shard)
 
 
-@shared_task(base=Operation, bind=True, name=DRAIN)
+@shared_task(base=Operation, bind=True, name=Work.INGEST)
 def drain(self: Operation) -> None:
     """Act on notifications of objects that appeared."""
     ingest.drain(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=Work.COLLECT)
+def collect(self: Operation) -> None:
+    """Delete bytes that nothing refers to."""
+    objects.collect(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=Work.COPY)
+def copy(self: Operation) -> None:
+    """Make the copies of objects that were asked for."""
+    objects.make_copies(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=TIDY)
+def tidy(self: Operation) -> None:
+    """Let go of what is not wanted any more, and take up what was left lying."""
+    objects.expire(self.ports)
+    deletion.tidy(self.ports)
+    self.ports.queue.call(Work.COLLECT)
+    self.ports.queue.call(Work.COPY)
 
 
 @shared_task(base=Operation, bind=True, name=SWEEP)

@@ -25,7 +25,7 @@ from schemas.domain.query import Listing, Page, page_of, position
 from schemas.domain.segment import Offer
 from schemas.domain.storage import KEY_PREFIX
 from tasks import segments
-from tasks.ports import Intake, Noticed, Ports
+from tasks.ports import Intake, Noticed, Ports, Work
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def accept(intake: Intake, notifications: Sequence[Notification]) -> None:
     if not notifications:
         return
     intake.notices.append(notifications, intake.clock.now())
-    with suppress(Unavailable):  # they are safe; should the ring be lost, the sweep will ring
-        intake.queue.ring_ingest()
+    with suppress(Unavailable):  # they are safe; should the call be lost, the sweep will call
+        intake.queue.call(Work.INGEST)
 
 
 def catch_up(intake: Intake, unheard_since: datetime | None) -> None:
@@ -66,17 +66,17 @@ def catch_up(intake: Intake, unheard_since: datetime | None) -> None:
 
 def drain(ports: Ports) -> None:
     """Act on the oldest notifications; rings again when there are more."""
-    ports.queue.answered_ingest()
+    ports.queue.begun(Work.INGEST)
     with ports.notices.take(_AT_ONCE) as taken:
         _act(ports, taken)
     if taken and ports.notices.waiting():
-        ports.queue.ring_ingest()
+        ports.queue.call(Work.INGEST)
 
 
 def sweep(ports: Ports) -> None:
     """Ring when notifications wait, in case the doorbell was lost."""
     if ports.notices.waiting():
-        ports.queue.ring_ingest()
+        ports.queue.call(Work.INGEST)
 
 
 def problems(ports: Ports, listing: Listing) -> Page[Problem]:

@@ -10,16 +10,29 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.dead_letter import DeadOffers
+from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId, JobId, ObjectId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    DeletionId,
+    FlowId,
+    JobId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+)
 from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
-from schemas.domain.job import Failure, Job
-from schemas.domain.media_object import MediaObject
+from schemas.domain.job import Failure, Fault, Job
+from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
+from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Offer, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.storage import StorageBackend
 from schemas.domain.timerange import TimeRange
@@ -30,20 +43,26 @@ T = TypeVar("T")
 class Snapshot(Protocol):
     """The database as one transaction sees it."""
 
-    def flows(self, ids: Collection[FlowId]) -> dict[FlowId, Flow]:
-        """Those of the flows named that exist."""
+    def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
+        """Those of the flows named that exist; with `going`, those that are being deleted too."""
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`; in no particular order."""
-
-    def collecting_flows(self) -> list[Flow]:
-        """Every flow that collects others."""
 
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""
 
     def all_sources(self) -> list[Source]:
         """Every source; in no particular order."""
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile; in no particular order."""
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
@@ -64,6 +83,24 @@ class Snapshot(Protocol):
 
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
+
+    def allocated_before(self, moment: datetime, limit: int) -> list[MediaObject]:
+        """At most `limit` objects that were allocated before `moment` and never registered."""
+
+    def copies(self, **equal: object) -> list[Copy]:
+        """The copies still to be made whose columns have these values."""
+
+    def orphans(self, storage_ids: Collection[StorageId], limit: int) -> list[Orphan]:
+        """At most `limit` bytes in these storage backends that nothing refers to."""
+
+    def orphaned(self, keys: Collection[str]) -> set[str]:
+        """Those of `keys` whose bytes nothing refers to, and are still to be deleted."""
+
+    def deletions(self, ids: Collection[DeletionId]) -> dict[DeletionId, Deletion]:
+        """Those of the deletions named that exist."""
+
+    def all_deletions(self) -> list[Deletion]:
+        """Every deletion on record; in no particular order."""
 
     def problems(self) -> list[Problem]:
         """Every problem on record."""
@@ -90,17 +127,22 @@ class MetadataStore(Protocol):
 
 
 class MediaStore(Protocol):
-    """The object store the media is in."""
+    """The object stores the media are in.
+
+    A storage backend that is not configured is `Unavailable`.
+    """
 
     @property
     def backends(self) -> Mapping[StorageId, StorageBackend]:
         """The storage backends, by id."""
 
-    def put_url(self, storage_id: StorageId, key: str, content_type: str) -> str:
-        """A presigned URL to upload with; the upload must carry `content_type`."""
+    def put_url(
+        self, storage_id: StorageId, key: str, content_type: str, *, presigned: bool = True
+    ) -> str:
+        """A URL to upload to; the upload must carry `content_type`."""
 
-    def get_url(self, storage_id: StorageId, key: str) -> str:
-        """A presigned URL to download from."""
+    def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
+        """A URL to download from."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
@@ -111,8 +153,30 @@ class MediaStore(Protocol):
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`."""
 
+    def delete(self, storage_id: StorageId, keys: Collection[str]) -> None:
+        """Do away with what stands under `keys`; nothing under one of them is fine.
+
+        Raises:
+            Unavailable: naming a key whose object is still there, others may be gone.
+        """
+
+    def copy(self, source: Controlled, target: Controlled) -> None:
+        """Copy bytes and content type, not user metadata; `target` becomes complete or stays.
+
+        Raises:
+            Invalid: when nothing stands at `source`.
+        """
+
+    def store_from_url(self, url: str, target: Controlled, content_type: str) -> None:
+        """Copy what `url` answers to `target`, which becomes complete or stays as it was.
+
+        Raises:
+            Invalid: when `url` may not be asked, or does not answer with content.
+            Unavailable: when whoever answers there, or the object store, cannot just now.
+        """
+
     def ping(self) -> None:
-        """Raises Unavailable when the object store does not answer."""
+        """Raises Unavailable when an object store does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +196,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of one entry: which of its offers failed."""
+    """What became of one entry: which of its offers failed, or why it could not be decided."""
 
     entry: Entry
     failures: Sequence[Failure]
+    fault: Fault | None = None
 
 
 class Lease(Protocol):
@@ -149,6 +214,14 @@ class Lease(Protocol):
 
 class LeaseLost(Exception):
     """Another worker has taken the shard over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The how-manieth time something is begun, and what ended the time before, if known."""
+
+    number: int
+    last_error: str | None = None
 
 
 class Inbox(Protocol):
@@ -166,6 +239,21 @@ class Inbox(Protocol):
 
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
+
+    def holds(self, shard: int, after: str) -> bool:
+        """Whether there are entries after position `after`."""
+
+    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
+        """Note that what waits after `position` is begun, until it ends in an orderly way.
+
+        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        """
+
+    def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
+        """Put the first entry after position `after` aside; it stays in the inbox, too.
+
+        What cannot be read of it is left out of the entry returned.
+        """
 
     def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
         """Entries up to `position` whose outcome was committed but not answered yet."""
@@ -185,12 +273,43 @@ class Inbox(Protocol):
         New entries get ids after the cursor's position, and the lease an epoch after its epoch.
         """
 
+    def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
+        """Have a deletion of segments of the shard gone on with."""
+
+    def scheduled(self, shard: int) -> list[DeletionId]:
+        """The deletions of the shard to go on with, oldest first."""
+
+    def unschedule(self, shard: int, deletion: DeletionId) -> None:
+        """Do not go on with a deletion that ended."""
+
     def waiting(self) -> list[int]:
-        """The shards that have entries."""
+        """The shards that have entries, or deletions to go on with."""
+
+
+class DeadOfferStore(Protocol):
+    """Entries of the inbox that were put aside."""
+
+    def all(self) -> list[DeadOffers]:
+        """Every one of them; in no particular order."""
+
+    def discard(self, entry_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+    def replay(self, entry_id: str) -> int | None:
+        """Put one back into the inbox, at once; its shard, or None if it is not there."""
 
 
 class JobStore(Protocol):
     """Jobs, while they are of interest."""
+
+    def create(self, job: Job) -> None:
+        """Keep a new job."""
+
+    def advance(self, job_id: JobId, done: int, now: datetime) -> None:
+        """Say how much of a job has been done."""
+
+    def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
+        """Say that a job is done, or why it cannot be; wakes whoever waits."""
 
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none."""
@@ -237,6 +356,14 @@ class Notices(Protocol):
         """Whether there are any."""
 
 
+class Work(StrEnum):
+    """Work that is not of one shard, by the names of its tasks."""
+
+    INGEST = "ingest.drain"
+    COLLECT = "objects.collect"
+    COPY = "objects.copy"
+
+
 class TaskQueue(Protocol):
     """Work to be done by a worker."""
 
@@ -246,11 +373,11 @@ class TaskQueue(Protocol):
     def answered(self, shard: int) -> None:
         """Note that the flush rung for has begun, so that the next ring is heard."""
 
-    def ring_ingest(self) -> None:
-        """Have the notifications acted upon."""
+    def call(self, work: Work) -> None:
+        """Have some work done; it waits in the queue once at most."""
 
-    def answered_ingest(self) -> None:
-        """Note that acting upon them has begun."""
+    def begun(self, work: Work) -> None:
+        """Note that the work called for has begun, so that the next call is heard."""
 
 
 class Clock(Protocol):
@@ -281,7 +408,10 @@ class Limits:
     shards: int
     flush_rows: int
     flush_seconds: float
+    delete_rows: int
     reply_timeout_s: float
+    async_after_s: float
+    deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -319,6 +449,7 @@ class Ports:
     metadata: MetadataStore
     media: MediaStore
     inbox: Inbox
+    dead_offers: DeadOfferStore
     jobs: JobStore
     notices: Notices
     queue: TaskQueue

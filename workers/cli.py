@@ -78,15 +78,15 @@ def up(only: tuple[str, ...]) -> None:
 @main.command()
 @_plainly
 def init() -> None:
-    """Create the bucket and the tables, where they are missing."""
+    """Create buckets and tables where they are missing, and open the buckets to browsers."""
     configure_logging()
-    from infra.s3 import S3MediaStore
+    from infra.buckets import prepare
     from infra.vast.migrate import migrate
     from infra.vast.session import Database
 
     settings = Settings.from_env()
-    if S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket():
-        click.echo(f"created bucket {settings.s3.bucket}")
+    for bucket in prepare(settings.backends, settings.cors_origins):
+        click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
         click.echo(f"created table {name}")
     click.echo("the store is ready")
@@ -114,19 +114,34 @@ def api() -> None:
 
 
 @main.command()
-@click.option("--queues", "-Q", default="interactive", help="Queues to work on, by commas.")
+@click.option(
+    "--queues",
+    "-Q",
+    default="interactive",
+    show_default=True,
+    help="Queues to work on, by commas; there are interactive and bulk.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    show_default="TAMS_WORKER_CONCURRENCY",
+    help="Tasks to work on at once.",
+)
 @_plainly
-def worker(queues: str) -> None:
+def worker(queues: str, concurrency: int | None) -> None:
     """Work on what waits in the queues."""
     configure_logging()
     from infra.bootstrap import preload
     from workers.app import app
+    from workers.watchdog import Watchdog
 
     preload()  # once, before the children are forked
+    Watchdog(app, queues.split(","), Settings.from_env().watchdog_s).watch()
     app.Worker(
         queues=queues,
         loglevel="INFO",
-        hostname=f"tams@{gethostname()}",
+        concurrency=concurrency,
+        hostname=f"tams-{queues.replace(',', '-')}@{gethostname()}",
         without_gossip=True,  # workers need nothing of each other
         without_mingle=True,
         quiet=True,

@@ -1,6 +1,6 @@
 """The `JobStore`: a hash per job, its failures in a list, and a reply to wait for.
 
-* A job is created and settled within the pipeline of the work it follows.
+* A job that registers segments is created and settled within the pipeline of the inbox.
 * A job that somebody follows is forgotten a day after its last change, one whose outcome was
   only waited for after minutes.
 """
@@ -8,13 +8,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
 from infra.broker.connection import Broker
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
-from schemas.domain.job import Failure, Job, JobState
+from schemas.domain.job import Failure, Fault, Job, JobState
 from tasks.ports import Decided
 
 JOB_S: Final = 86_400
@@ -30,6 +30,43 @@ class RedisJobs:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+
+    def create(self, job: Job) -> None:
+        """Keep a new job."""
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            create_job(pipe, job)
+            pipe.execute()
+
+    def advance(self, job_id: JobId, done: int, now: datetime) -> None:
+        """Say how much of a job has been done."""
+        self._change(job_id, now, {"state": JobState.STARTED.value, "done": done})
+
+    def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
+        """Say that a job is done, or why it cannot be; wakes whoever waits."""
+        changed: dict[str, str | int] = {"state": JobState.DONE.value}
+        if fault is not None:
+            changed = _faulty(fault)
+        self._change(job_id, now, changed, wakes=True)
+
+    def _change(
+        self,
+        job_id: JobId,
+        now: datetime,
+        changed: Mapping[str, str | int],
+        *,
+        wakes: bool = False,
+    ) -> None:
+        key = _job(job_id)
+        with self._broker.translated() as client:
+            if not client.exists(key):
+                return  # forgotten, or never known: what it follows is on record elsewhere
+            with client.pipeline(transaction=True) as pipe:
+                pipe.hset(key, "updated", now.isoformat(), mapping=cast("dict[Any, Any]", changed))
+                pipe.hincrby(key, "version", 1)
+                pipe.expire(key, JOB_S)
+                if wakes:
+                    _wake(pipe, job_id)
+                pipe.execute()
 
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none."""
@@ -65,6 +102,8 @@ def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
     kept_s = JOB_S if entry.followed else _REPLY_S
     state = JobState.DONE if entry.last else JobState.STARTED
     pipe.hset(key, mapping={"state": state.value, "updated": now.isoformat()})
+    if outcome.fault is not None:
+        pipe.hset(key, mapping=_faulty(outcome.fault))
     pipe.hincrby(key, "done", len(entry.offers))
     pipe.hincrby(key, "failed", len(outcome.failures))
     pipe.hincrby(key, "version", 1)
@@ -72,9 +111,17 @@ def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
     if outcome.failures:
         pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
         pipe.expire(_failures_of(entry.job_id), kept_s)
-    if entry.last:
-        pipe.rpush(_reply(entry.job_id), 1)
-        pipe.expire(_reply(entry.job_id), _REPLY_S)
+    if entry.last or outcome.fault is not None:
+        _wake(pipe, entry.job_id)
+
+
+def _faulty(fault: Fault) -> dict[str, str | int]:
+    return {"state": JobState.ERROR.value, "fault": orjson.dumps(fault).decode()}
+
+
+def _wake(pipe: Pipeline, job_id: JobId) -> None:
+    pipe.rpush(_reply(job_id), 1)
+    pipe.expire(_reply(job_id), _REPLY_S)
 
 
 def _job(job_id: str) -> str:
@@ -137,4 +184,10 @@ def _job_from(job_id: JobId, fields: Mapping[bytes, bytes], failures: list[Failu
         flow_id=FlowId(text["flow_id"]) if text["flow_id"] else None,
         version=int(text["version"]),
         failures=failures,
+        fault=_fault(text["fault"]) if "fault" in text else None,
     )
+
+
+def _fault(text: str) -> Fault:
+    item = orjson.loads(text)
+    return Fault(item["type"], item["summary"], datetime.fromisoformat(item["time"]))

@@ -1,21 +1,28 @@
 """Brings the database to the shape the store needs; run at every start, changes nothing twice.
 
+* A table made by an earlier version gets the columns it lacks; what they would hold of rows that
+  are there already is worked out from the others.
 * The number of shards is fixed when a store is made: flows hash onto it, and two shards must
   never hold the same flow.
 """
 
+from collections import Counter
+
+import pyarrow as pa
 from vastdb import errors
 
 from infra.settings import VastSettings
 from infra.vast.retry import retried
-from infra.vast.session import Database, Transaction
+from infra.vast.session import ROW_ID, Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
-from schemas.tables.definitions import CLAIMS, SHARDS, TABLES
+from schemas.tables.definitions import CLAIMS, OBJECTS, SEGMENTS, SHARDS, TABLES
 
 
 def migrate(database: Database, settings: VastSettings, shards: int) -> list[str]:
-    """Create what is missing of schema, tables and fixed rows; the names of tables created.
+    """Create what is missing of schema, tables, columns and fixed rows.
+
+    Returns the names of the tables created, and of columns added as `table.column`.
 
     Raises:
         Invalid: when the store was made with another number of shards.
@@ -24,11 +31,15 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
 
     def create() -> list[str]:
         with database.transaction() as transaction:
-            return _create_tables(transaction, settings)
+            return [
+                *_create_tables(transaction, settings),
+                *_add_columns(transaction, settings),
+            ]
 
     def fill() -> None:
         with database.transaction() as transaction:
             _fill(transaction, shards)
+            _count_references(transaction)
 
     created = retried(create)
     retried(fill)
@@ -48,6 +59,31 @@ def _create_tables(transaction: Transaction, settings: VastSettings) -> list[str
     for name in missing:
         schema.create_table(name, TABLES[name])
     return missing
+
+
+def _add_columns(transaction: Transaction, settings: VastSettings) -> list[str]:
+    schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+    added = []
+    for name, wanted in TABLES.items():
+        table = schema.table(name)
+        present = set(table.arrow_schema.names)
+        missing = [field for field in wanted if field.name not in present]
+        if missing:
+            table.add_column(pa.schema(missing))
+            added += [f"{name}.{field.name}" for field in missing]
+    return added
+
+
+def _count_references(transaction: Transaction) -> None:
+    """Count the references to objects that were registered before objects counted them."""
+    table = transaction.table(OBJECTS)
+    uncounted = table.select(["id"], null="references").to_pylist()
+    if not uncounted:
+        return
+    segments = transaction.table(SEGMENTS).select(["object_id"])["object_id"]
+    inits = table.select(["init_object_id"])["init_object_id"]
+    counts = Counter(segments.to_pylist()) + Counter(inits.drop_null().to_pylist())
+    table.update([{ROW_ID: row[ROW_ID], "references": counts[row["id"]]} for row in uncounted])
 
 
 def _fill(transaction: Transaction, shards: int) -> None:

@@ -53,6 +53,8 @@ class Table:
         *,
         equal: Mapping[str, object] | None = None,
         isin: tuple[str, Sequence[object]] | None = None,
+        below: tuple[str, object] | None = None,
+        null: str | None = None,
         span: TimeRange | None = None,
         limit: int | None = None,
     ) -> pa.Table:
@@ -62,6 +64,10 @@ class Table:
         can hold. Of more than `limit` rows, any `limit` are returned. There is no order.
         """
         terms = [self._table[name] == value for name, value in (equal or {}).items()]
+        if null is not None:
+            terms.append(self._table[null].isnull())
+        if below is not None:
+            terms.append(self._table[below[0]] < below[1])
         if span is not None:
             terms.append(self._table["start"] < _clipped(span.end))
             terms.append(self._table["end"] > _clipped(span.start))
@@ -83,6 +89,10 @@ class Table:
         fields = [pa.field(ROW_ID, pa.uint64())]
         fields += [self.schema.field(name) for name in rows[0] if name != ROW_ID]
         self._table.update(pa.RecordBatch.from_pylist(list(rows), schema=pa.schema(fields)))
+
+    def delete(self, row_ids: Sequence[int]) -> None:
+        """Remove the rows with these `$row_id`."""
+        self._table.delete(pa.table({ROW_ID: pa.array(row_ids, pa.uint64())}))
 
     @property
     def schema(self) -> pa.Schema:

@@ -1,7 +1,8 @@
 """The `MetadataStore` on VAST Database.
 
-* A snapshot remembers the `$row_id` of every record it read; replacing a record needs it, so
-  only what was read in the same transaction can be replaced.
+* A snapshot remembers the `$row_id` of every record it read; replacing or removing a record
+  needs it, so that only what was read in the same transaction can be.
+* A flow that is being deleted is not there, except for those who ask for it.
 * A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
   of two that claim the same name at once, the database lets only one commit.
 * A transaction that others came before is done anew (see `infra.vast.retry`).
@@ -11,19 +12,30 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
 from infra.vast.retry import retried
 from infra.vast.session import ROW_ID, Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
+from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId, ObjectId, SourceId
+from schemas.domain.identifiers import (
+    DeletionId,
+    FlowId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+)
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import MediaObject, Role
+from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
+from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
@@ -96,19 +108,13 @@ class VastSnapshot:
         self._transaction = transaction
         self._row_ids: dict[tuple[str, object], int] = {}
 
-    def flows(self, ids: Collection[FlowId]) -> dict[FlowId, Flow]:
+    def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
         """Those of the flows named that exist."""
-        return {
-            f.id: f for f in self._records(tables.FLOWS, rows.flow_from, isin=("id", list(ids)))
-        }
+        return {flow.id: flow for flow in self._flows(going=going, isin=("id", list(ids)))}
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`."""
-        return self._records(tables.FLOWS, rows.flow_from, equal=equal)
-
-    def collecting_flows(self) -> list[Flow]:
-        """Every flow that collects others."""
-        return self._records(tables.FLOWS, rows.flow_from, equal={"collects": True})
+        return self._flows(equal=equal)
 
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""
@@ -118,6 +124,20 @@ class VastSnapshot:
     def all_sources(self) -> list[Source]:
         """Every source."""
         return self._records(tables.SOURCES, rows.source_from)
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+        found = self._records(tables.PROFILES, rows.profile_from, isin=("id", list(ids)))
+        return {profile.id: profile for profile in found}
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile."""
+        return self._records(tables.PROFILES, rows.profile_from)
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
+        found = self._records(tables.SERVICE, rows.service_from)
+        return found[0] if found else None
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
@@ -182,6 +202,43 @@ class VastSnapshot:
         using = segments.select(["flow_id"], isin=("object_id", [object_id, *needing]))
         return sorted(set(using["flow_id"].to_pylist()))
 
+    def allocated_before(self, moment: datetime, limit: int) -> list[MediaObject]:
+        """Some objects that were allocated before `moment` and have not been registered."""
+        return self._records(
+            tables.OBJECTS,
+            rows.object_from,
+            equal={"role": Role.ALLOCATED.value},
+            below=("created", rows.naive(moment)),
+            limit=limit,
+        )
+
+    def copies(self, **equal: object) -> list[Copy]:
+        """The copies still to be made whose columns have these values."""
+        return self._records(tables.COPIES, rows.copy_from, equal=equal)
+
+    def orphans(self, storage_ids: Collection[StorageId], limit: int) -> list[Orphan]:
+        """Some bytes in these storage backends that nothing refers to."""
+        return self._records(
+            tables.ORPHANS,
+            rows.orphan_from,
+            isin=("storage_id", list(storage_ids)),
+            limit=limit,
+        )
+
+    def orphaned(self, keys: Collection[str]) -> set[str]:
+        """Those of `keys` whose bytes nothing refers to, and are still to be deleted."""
+        table = self._transaction.table(tables.ORPHANS)
+        return set(table.select(["key"], isin=("key", list(keys)))["key"].to_pylist())
+
+    def deletions(self, ids: Collection[DeletionId]) -> dict[DeletionId, Deletion]:
+        """Those of the deletions named that exist."""
+        found = self._records(tables.DELETIONS, rows.deletion_from, isin=("id", list(ids)))
+        return {deletion.id: deletion for deletion in found}
+
+    def all_deletions(self) -> list[Deletion]:
+        """Every deletion on record."""
+        return self._records(tables.DELETIONS, rows.deletion_from)
+
     def problems(self) -> list[Problem]:
         """Every problem on record."""
         return self._records(tables.PROBLEMS, rows.problem_from)
@@ -195,6 +252,12 @@ class VastSnapshot:
 
     def write(self, changes: Changes) -> None:
         """Write `changes`, one request per table and kind of change."""
+        removals: dict[str, list[int]] = defaultdict(list)
+        for record in changes.remove:
+            table = rows.table_of(record)
+            removals[table].append(self._row_ids[table, rows.key_of(record)])
+        for table, row_ids in removals.items():
+            self._transaction.table(table).delete(row_ids)
         updates: dict[str, list[rows.Row]] = defaultdict(list)
         for record in changes.replace:
             table = rows.table_of(record)
@@ -207,6 +270,10 @@ class VastSnapshot:
             inserts[rows.table_of(record)].append(rows.to_row(record))
         for table, new in inserts.items():
             self._transaction.table(table).insert(new)
+
+    def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
+        found = self._records(tables.FLOWS, rows.flow_from, **conditions)
+        return [flow for flow in found if going or flow.deletion is None]
 
     def _records(
         self,

@@ -4,16 +4,21 @@
   transaction or not at all.
 * The database has no unique constraint. Whoever adds a thing under a name that others may choose
   too *claims* the name: of two transactions that claim one name at once, only one commits.
-* A record is replaced only by the transaction that read it, so that a change made meanwhile by
-  another writer is noticed, not overwritten.
+* A record is replaced or removed only by the transaction that read it, so that a change made
+  meanwhile by another writer is noticed, not overwritten.
 """
 
 from dataclasses import dataclass
+from zlib import crc32
 
+from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
+from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import MediaObject
+from schemas.domain.media_object import Copy, MediaObject, Orphan
+from schemas.domain.profile import Profile
 from schemas.domain.segment import Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 
 
@@ -30,13 +35,31 @@ class ShardCursor:
     epoch: int
 
 
-Record = Source | Flow | Segment | MediaObject | Problem | ShardCursor
+def shard_of(flow_id: FlowId, shards: int) -> int:
+    """The shard all segments of a flow go through."""
+    return crc32(flow_id.encode()) % shards
+
+
+Record = (
+    Source
+    | Flow
+    | Segment
+    | MediaObject
+    | Copy
+    | Orphan
+    | Deletion
+    | Profile
+    | ServiceInfo
+    | Problem
+    | ShardCursor
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Records to add, those to put in the place of others read before, and names claimed."""
+    """Records to add, to put in the place of others read before, to remove; names claimed."""
 
     add: tuple[Record, ...] = ()
     replace: tuple[Record, ...] = ()
+    remove: tuple[Record, ...] = ()
     claim: frozenset[str] = frozenset()

@@ -45,6 +45,14 @@ class Conflict(Unavailable):
     retryable = True
 
 
+class PutAside(TamsError):
+    """It could not be decided, and is kept for somebody to look at."""
+
+
+class BeingDeleted(Unavailable):
+    """The flow is still being deleted."""
+
+
 class ReadOnly(Forbidden):
     """The flow is read-only."""
 
@@ -57,8 +65,20 @@ class SourceNotFound(NotFound):
     """The source does not exist."""
 
 
+class ProfileNotFound(NotFound):
+    """The profile does not exist."""
+
+
+class NotSet(NotFound):
+    """The thing exists, but has no such property."""
+
+
 class ObjectNotFound(NotFound):
     """The object does not exist, or is allocated but not registered yet."""
+
+
+class DeletionNotFound(NotFound):
+    """The flow delete request does not exist."""
 
 
 class JobNotFound(NotFound):

@@ -1,6 +1,6 @@
 """Identifiers (TAMS 8.2, schema `uuid`).
 
-* Sources, flows, storage backends and jobs are named by UUIDs in lower case.
+* Sources, flows, profiles, storage backends and jobs are named by UUIDs in lower case.
 * Objects are named by any text their creator chose; `/` and other characters included.
 """
 
@@ -11,9 +11,11 @@ from schemas.domain.errors import Invalid
 
 SourceId = NewType("SourceId", str)
 FlowId = NewType("FlowId", str)
+ProfileId = NewType("ProfileId", str)
 ObjectId = NewType("ObjectId", str)
 StorageId = NewType("StorageId", str)
 JobId = NewType("JobId", str)
+DeletionId = NewType("DeletionId", str)
 
 UUID_PATTERN: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _UUID: Final = re.compile(UUID_PATTERN)

@@ -43,6 +43,7 @@ class Appeared:
     size: int
     content_type: str | None
     metadata: Mapping[str, str]
+    modified: datetime
 
 
 @dataclass(frozen=True, slots=True)

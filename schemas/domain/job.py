@@ -3,6 +3,7 @@
 * A job is `created`, then `started`, then `done` or `error`; the last two are for ever.
 * A job that registers segments is done when each was either registered or refused; the refused
   ones are its failures.
+* A job that ended in `error` has a fault that says why.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,21 @@ class JobState(StrEnum):
     STARTED = "started"
     DONE = "done"
     ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the whole of some work cannot be done (schema `error`)."""
+
+    type: str
+    summary: str
+    time: datetime
+
+    @classmethod
+    def of(cls, error: Exception, now: datetime) -> "Fault":
+        """The fault that `error` is; what was not raised on purpose does not tell its inside."""
+        summary = str(error) if isinstance(error, TamsError) else "an internal error, see the log"
+        return cls(type(error).__name__, summary, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,7 @@ class Job:
     followed: bool = True
     version: int = 1
     failures: Sequence[Failure] = ()
+    fault: Fault | None = None
 
     @property
     def ended(self) -> bool:

@@ -4,9 +4,14 @@
   segment that uses it; it never changes from one of these two roles to the other.
 * An object allocated in our storage is registered first by the flow it was allocated for;
   after that any flow may reuse it.
+* A file dropped into a bucket is an object called by its key; a file in another bucket must not
+  be taken for it.
 * What is said of an object at its first registration holds: a reuse may repeat it, not change it.
 * Either all media of a flow have an init segment, or none has (`init_segments`).
 * Where an object can be fetched from is a set of instances; URLs are made from them on read.
+* An object counts the segments that refer to it, an init object the media objects that need it:
+  whoever adds or takes away the last one changes the object too, so that two who do so at once
+  are noticed.
 """
 
 from collections.abc import Collection
@@ -16,8 +21,8 @@ from enum import StrEnum
 
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId, ObjectId, StorageId
-from schemas.domain.segment import Link, Offer
+from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
+from schemas.domain.segment import Dropped, Link, Offer
 from schemas.domain.timerange import TimeRange
 
 
@@ -41,6 +46,29 @@ Instance = Controlled | Link
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A further controlled instance of an object, still to be made; `job_id` follows it."""
+
+    object_id: ObjectId
+    target: Controlled
+    job_id: JobId
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Bytes in our storage that nothing refers to any more, still to be deleted.
+
+    `ours` says that the store made the key, and so that nobody else will write it again.
+    """
+
+    storage_id: StorageId
+    key: str
+    since: datetime
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class MediaObject:
     """One object; `timerange` is on its own timeline and known once it is registered as media."""
 
@@ -54,6 +82,15 @@ class MediaObject:
     timerange: TimeRange | None = None
     init_object_id: ObjectId | None = None
     key_frame_count: int | None = None
+    references: int = 0
+
+    def referred(self) -> "MediaObject":
+        """With one more reference to it."""
+        return replace(self, references=self.references + 1)
+
+    def released(self, count: int) -> "MediaObject":
+        """With `count` fewer references to it."""
+        return replace(self, references=self.references - count)
 
     @property
     def key(self) -> str | None:
@@ -62,6 +99,20 @@ class MediaObject:
             if isinstance(instance, Controlled):
                 return instance.key
         return None
+
+
+def orphans_of(item: MediaObject, now: datetime) -> list[Orphan]:
+    """The bytes that nothing refers to once `item` is gone."""
+    return [
+        orphan(item, instance, now)
+        for instance in item.instances
+        if isinstance(instance, Controlled)
+    ]
+
+
+def orphan(item: MediaObject, instance: Controlled, now: datetime) -> Orphan:
+    """The bytes of one instance of `item` once it is not one any more."""
+    return Orphan(instance.storage_id, instance.key, now, ours=item.allocated_for is not None)
 
 
 def as_media(
@@ -78,6 +129,8 @@ def as_media(
     _check_links(offer.links, labels)
     if known is None:
         known = _first_seen(offer, now)
+    elif offer.dropped and _place(offer.dropped) not in known.instances:
+        raise Invalid(f"object {known.id} is another file, not in this bucket", field="object_id")
     if known.role is Role.INIT:
         raise Invalid(
             f"object {known.id} is an init segment and cannot be used as media", field="object_id"
@@ -94,7 +147,18 @@ def as_media(
             f"within the timerange {known.timerange} of object {known.id}",
             field="timerange",
         )
-    return replace(known, instances=_with_links(known, offer.links))
+    return replace(known, instances=_with_links(known, offer.links, "get_urls"))
+
+
+def with_link(known: MediaObject, link: Link, labels: Collection[str]) -> MediaObject:
+    """`known` once it can be fetched from `link` too.
+
+    Raises:
+        Invalid: when the label is one of `labels`, those of the storage backends, or is that of
+            another URL of the object.
+    """
+    _check_label(link.label, labels, "label")
+    return replace(known, instances=_with_links(known, (link,), "label"))
 
 
 def as_init(known: MediaObject | None, object_id: ObjectId, flow: Flow) -> MediaObject:
@@ -120,7 +184,7 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     """An object the store did not allocate: dropped into a bucket, or held elsewhere."""
     object_id = offer.segment.object_id
     if offer.dropped:
-        place = Controlled(offer.dropped.storage_id, offer.dropped.key)
+        place = _place(offer.dropped)
         return MediaObject(
             object_id, Role.ALLOCATED, now, (place,), content_type=offer.dropped.content_type
         )
@@ -132,8 +196,18 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     return MediaObject(object_id, Role.ALLOCATED, now, ())
 
 
+def _place(dropped: Dropped) -> Controlled:
+    return Controlled(dropped.storage_id, dropped.key)
+
+
 def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:
     _check_allocated_for(known, flow, "object_id")
+    if known.allocated_for is not None and known.content_type != flow.container:
+        raise Invalid(
+            f"object {known.id} was allocated to hold {known.content_type}, and media of flow "
+            f"{flow.id} is {flow.container}",
+            field="object_id",
+        )
     return replace(
         known,
         role=Role.MEDIA,
@@ -182,17 +256,21 @@ def _check_init_fits(known: MediaObject, flow: Flow) -> None:
 def _check_links(links: tuple[Link, ...], labels: Collection[str]) -> None:
     offered = [link.label for link in links]
     for label in offered:
-        if label in labels:
-            raise Invalid(f"label {label!r} belongs to a storage backend", field="get_urls")
+        _check_label(label, labels, "get_urls")
         if offered.count(label) > 1:
             raise Invalid(f"label {label!r} is given more than once", field="get_urls")
 
 
-def _with_links(known: MediaObject, links: tuple[Link, ...]) -> tuple[Instance, ...]:
+def _check_label(label: str, labels: Collection[str], field: str) -> None:
+    if label in labels:
+        raise Invalid(f"label {label!r} belongs to a storage backend", field=field)
+
+
+def _with_links(known: MediaObject, links: tuple[Link, ...], field: str) -> tuple[Instance, ...]:
     stored = {i.label: i for i in known.instances if isinstance(i, Link)}
     for link in links:
         if stored.get(link.label, link) != link:
             raise Invalid(
-                f"object {known.id} has another URL with label {link.label!r}", field="get_urls"
+                f"object {known.id} has another URL with label {link.label!r}", field=field
             )
     return known.instances + tuple(link for link in links if link.label not in stored)

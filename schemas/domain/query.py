@@ -83,6 +83,16 @@ class FlowQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileQuery:
+    """Filters of GET /service/profiles."""
+
+    listing: Listing
+    label: str | None = None
+    format: str | None = None
+    codec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentQuery:
     """Which segments of a flow GET /flows/{id}/segments asks for.
 

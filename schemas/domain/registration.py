@@ -15,7 +15,7 @@ from schemas.domain.errors import FlowNotFound, Invalid, TamsError
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import MediaObject
+from schemas.domain.media_object import MediaObject, Role
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.timeline import Timeline
 from schemas.domain.timerange import TimeRange
@@ -69,19 +69,23 @@ class Registration:
         flow.require_writable()
         flow.require_container()
         known = self._objects.get(segment.object_id)
-        touched = [media_object.as_media(known, offer, flow, self._labels, self._now)]
+        item = media_object.as_media(known, offer, flow, self._labels, self._now)
+        touched = []
         if offer.init_object_id is not None:
             if offer.init_object_id == segment.object_id:
                 raise Invalid(
                     f"object {segment.object_id} cannot be its own init segment",
                     field="init_object_id",
                 )
-            init = self._objects.get(offer.init_object_id)
-            touched.append(media_object.as_init(init, offer.init_object_id, flow))
+            known_init = self._objects.get(offer.init_object_id)
+            init = media_object.as_init(known_init, offer.init_object_id, flow)
+            touched.append(init if _is_registered(known) else init.referred())
         if self._timelines[flow.id].admits(segment):
             self._timelines[flow.id].add(segment)
             self._added.append(segment)
-        self._objects.update({item.id: item for item in touched})
+            item = item.referred()
+        touched.append(item)
+        self._objects.update({each.id: each for each in touched})
 
     def changes(self) -> Changes:
         """Everything the decided offers change."""
@@ -109,3 +113,7 @@ class Registration:
             for flow in self._flows.values()
             if flow.id in added
         ]
+
+
+def _is_registered(known: MediaObject | None) -> bool:
+    return known is not None and known.role is not Role.ALLOCATED

@@ -9,12 +9,19 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.http.deletions import DeletionSchema
 from schemas.http.errors import ErrorSchema
 from schemas.http.flows import FlowGetSchema, FlowSchema
 from schemas.http.jobs import JobSchema, ProblemSchema
-from schemas.http.objects import ObjectSchema, StoragePostSchema, StorageSchema
+from schemas.http.objects import (
+    InstanceSchema,
+    ObjectSchema,
+    StoragePostSchema,
+    StorageSchema,
+)
+from schemas.http.profiles import ProfilePostSchema, ProfileSchema
 from schemas.http.segments import FailedSegmentsSchema, SegmentPostSchema, SegmentSchema
-from schemas.http.service import BackendSchema, ServiceSchema
+from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
 
 VIDEO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c01"
@@ -23,10 +30,14 @@ MULTI_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c03"
 VIDEO_SOURCE: Final = "d4c0f7aa-52b3-4d5e-8a0d-6a1a7d2e5b01"
 AUDIO_SOURCE: Final = "d4c0f7aa-52b3-4d5e-8a0d-6a1a7d2e5b02"
 MULTI_SOURCE: Final = "d4c0f7aa-52b3-4d5e-8a0d-6a1a7d2e5b03"
+ARCHIVE_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c04"
+ARCHIVE_SOURCE: Final = "d4c0f7aa-52b3-4d5e-8a0d-6a1a7d2e5b04"
+PROFILE: Final = "7c1d0a52-3f0e-4b53-9c5d-0e8f6a1b2c3d"
 BACKEND: Final = "0a2f9f1e-3c6b-5d7a-9b11-7f7c2c0b4e01"
 OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f01"
 INIT_OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f00"
 JOB: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b01"
+DELETION: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b02"
 
 _BUCKET: Final = "https://media.example/tams-media"
 _TIME: Final = "2025-06-01T12:00:00.250000Z"
@@ -72,6 +83,26 @@ _MULTI: Final[Mapping[str, Any]] = {
         {"id": VIDEO_FLOW, "role": "picture"},
         {"id": AUDIO_FLOW, "role": "sound"},
     ],
+}
+_ARCHIVED: Final[Mapping[str, Any]] = {
+    "id": ARCHIVE_FLOW,
+    "source_id": ARCHIVE_SOURCE,
+    "label": "Interview",
+    "profile_id": PROFILE,
+}
+_PROFILE: Final[Mapping[str, Any]] = {
+    "id": PROFILE,
+    "label": "Interview audio",
+    "description": "48 kHz stereo, for the archive",
+    "tags": {"department": ["news", "archive"]},
+    "flow_metadata": {
+        "format": "urn:x-nmos:format:audio",
+        "codec": "audio/aac",
+        "container": "video/mp2t",
+        "avg_bit_rate": 128,
+        "segment_duration": {"numerator": 4},
+        "essence_parameters": {"sample_rate": 48_000, "channels": 2},
+    },
 }
 _MANAGED: Final[Mapping[str, Any]] = {
     "created_by": "anonymous",
@@ -127,13 +158,32 @@ _JOB: Final[Mapping[str, Any]] = {
     "version": 1,
 }
 
+_SAID: Final[Mapping[str, Any]] = {
+    "name": "Hall 3",
+    "description": "Everything recorded in hall 3 since 2024",
+}
+_DELETION: Final[Mapping[str, Any]] = {
+    "id": DELETION,
+    "flow_id": VIDEO_FLOW,
+    "timerange_to_delete": "[0:0_3600:0)",
+    "timerange_remaining": "[1200:0_3600:0)",
+    "delete_flow": False,
+    "created": _TIME,
+    "created_by": "anonymous",
+    "updated": _LATER,
+    "status": "started",
+}
+
 EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
     ErrorSchema: {"overlap": _ERROR},
+    ServicePostSchema: {"name": _SAID},
     ServiceSchema: {
         "service": {
+            **_SAID,
             "type": "urn:x-tams:service.tams-server",
             "api_version": "8.2",
             "service_version": "tams-server 0.1.0",
+            "event_stream_mechanisms": [],
             "min_object_timeout": "3600:0",
             "min_presigned_url_timeout": "3600:0",
         }
@@ -161,12 +211,14 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             ],
         },
     },
-    FlowSchema: {"video": _VIDEO, "audio": _AUDIO, "multi": _MULTI},
+    FlowSchema: {"video": _VIDEO, "audio": _AUDIO, "multi": _MULTI, "by profile": _ARCHIVED},
     FlowGetSchema: {
         "video": {**_VIDEO, **_COLLECTED, "segments_updated": _LATER, "timerange": "[0:0_2:0)"},
         "audio": {**_AUDIO, **_COLLECTED},
         "multi": {**_MULTI, **_MANAGED},
     },
+    ProfilePostSchema: {"audio": _PROFILE},
+    ProfileSchema: {"audio": {**_PROFILE, "created_by": "anonymous", "created": _TIME}},
     StoragePostSchema: {
         "number": {"limit": 2},
         "ids": {"object_ids": [OBJECT]},
@@ -227,6 +279,19 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "referenced_by_flows": [VIDEO_FLOW],
             "first_referenced_by_flow": VIDEO_FLOW,
             "get_urls": [_url(INIT_OBJECT)],
+        },
+    },
+    InstanceSchema: {
+        "copy": {"storage_id": BACKEND},
+        "URL": {"url": f"https://cdn.example/{OBJECT}.mp4", "label": "cdn"},
+    },
+    DeletionSchema: {
+        "under way": _DELETION,
+        "done": {
+            **_DELETION,
+            "timerange_remaining": "()",
+            "expiry": "2025-06-01T13:00:10.750000Z",
+            "status": "done",
         },
     },
     JobSchema: {"waiting": _JOB, "done": {**_JOB, "state": "done", "done": 1, "version": 3}},

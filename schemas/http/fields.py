@@ -28,6 +28,9 @@ MIME_TYPE = validate.Regexp(
 )
 MIME_LIKE = validate.Regexp(r"^[^\s/]+/[^\s/]+\Z", error=_NOT_MIME)
 UUID = validate.Regexp(rf"^{UUID_PATTERN}\Z", error="{input!r} is not a UUID in lower case")
+WEB_URL = validate.Regexp(
+    r"^https?://[^\s/?#]+[^\s]*\Z", error="{input!r} is not an http or https URL"
+)
 FORMATS = (
     "urn:x-nmos:format:video",
     "urn:x-tam:format:image",
@@ -110,23 +113,32 @@ class PageLimit(QueryInteger):
     """How many items of a list make a page."""
 
 
+class TagField(fields.Field[Any]):
+    """The value of a tag: a text, or a list of texts."""
+
+    documented: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    }
+
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
+        if not _is_tag(value):
+            raise ValidationError("Neither a text nor a list of texts.")
+        return value
+
+
 class TagsField(fields.Field[Mapping[str, Any]]):
-    """Tags: texts, or lists of texts, by name (schema `tags`)."""
+    """Tags by name (schema `tags`)."""
 
     documented: ClassVar[Mapping[str, Any]] = {
         "type": "object",
-        "additionalProperties": {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-        },
+        "additionalProperties": TagField.documented,
     }
 
     def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
         if not isinstance(value, dict):
             raise ValidationError("Not an object of tags.")
         for name, tag in value.items():
-            if not isinstance(tag, str) and not (
-                isinstance(tag, list) and all(isinstance(item, str) for item in tag)
-            ):
+            if not _is_tag(tag):
                 raise ValidationError(f"Tag {name!r} is neither a text nor a list of texts.")
         return value
 
@@ -176,6 +188,12 @@ def tag_filter(query: Mapping[str, Any], prefix: str) -> TagFilter:
 def time_text(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _is_tag(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    )
 
 
 def _parsed(parse: Callable[[str], T], value: object) -> T:

@@ -8,7 +8,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, vali
 from schemas.domain.identifiers import FlowId
 from schemas.domain.media_object import MediaObject
 from schemas.domain.storage import StorageBackend
-from schemas.http.fields import MIME_TYPE, UUID, StrictBoolean, StrictInteger
+from schemas.http.fields import MIME_TYPE, UUID, WEB_URL, StrictBoolean, StrictInteger
 from schemas.http.segments import GetUrlSchema
 
 MAX_ALLOCATION = 1_000
@@ -22,6 +22,8 @@ class StoragePostSchema(Schema):
         """Unknown fields are ignored."""
 
         unknown = INCLUDE
+
+    body_optional = True
 
     limit = StrictInteger(validate=validate.Range(min=1))
     object_ids = fields.List(
@@ -37,8 +39,31 @@ class StoragePostSchema(Schema):
         """Either a number of objects or their ids."""
         if "limit" in data and "object_ids" in data:
             raise ValidationError("Must not be given together with object_ids.", "limit")
-        if data.get("presigned") is False:
-            raise ValidationError("Only presigned URLs can be uploaded to here.", "presigned")
+
+
+class InstanceSchema(Schema):
+    """A further instance of an object: a copy in a storage backend, or a URL held elsewhere."""
+
+    class Meta:
+        """Unknown fields are ignored."""
+
+        unknown = INCLUDE
+
+    storage_id = fields.String(validate=UUID)
+    url = fields.String(validate=WEB_URL)
+    label = fields.String(validate=validate.Length(min=1))
+
+    @validates_schema(skip_on_field_errors=True)
+    def one_kind(self, data: dict[str, Any], **_: Any) -> None:
+        """Either a storage backend, or a URL with its label."""
+        if "storage_id" in data:
+            for name in ("url", "label"):
+                if name in data:
+                    raise ValidationError("Must not be given together with storage_id.", name)
+            return
+        for name in ("url", "label"):
+            if name not in data:
+                raise ValidationError("Must be set unless storage_id is.", name)
 
 
 class PutUrlSchema(Schema):
@@ -108,6 +133,8 @@ def backend_json(backend: StorageBackend) -> dict[str, Any]:
         "region": backend.region,
         "store_product": backend.product,
     }
+    if backend.availability_zone is not None:
+        payload["availability_zone"] = backend.availability_zone
     if backend.tags:
         payload["tags"] = dict(backend.tags)
     return payload

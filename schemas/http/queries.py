@@ -7,10 +7,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import (
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
-from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
+from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -273,6 +281,46 @@ class ObjectQuerySchema(UrlQuerySchema):
         return listing(known), known["flow_tag"], urls
 
 
+class SegmentDeletionSchema(QuerySchema):
+    """DELETE /flows/{flowId}/segments."""
+
+    timerange = TimeRangeField(
+        load_default=ETERNITY, metadata=says("Only segments wholly inside this timerange.")
+    )
+    object_id = fields.String(metadata=says("Only segments of this object."))
+
+
+class InstanceDeletionSchema(QuerySchema):
+    """DELETE /objects/{objectId}/instances."""
+
+    storage_id = fields.String(
+        validate=UUID, metadata=says("The storage backend of the instance, if it is controlled.")
+    )
+    label = fields.String(metadata=says("The label of the instance; or `storage_id`, not both."))
+
+    @validates_schema(skip_on_field_errors=True)
+    def one_of_both(self, data: dict[str, Any], **_: Any) -> None:
+        """An instance is named by its storage backend or by its label."""
+        if ("storage_id" in data) == ("label" in data):
+            raise ValidationError("One of storage_id and label must be given.", "storage_id")
+
+
+class DeletionQuerySchema(OrderedSchema):
+    """GET /flow-delete-requests."""
+
+    sort_by = fields.String(
+        validate=validate.OneOf(["created", "expiry"]),
+        metadata=says(
+            "The order, `created` if not given, with the latest first. Requests without the value "
+            "come last, by id; reversed, they come first."
+        ),
+    )
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
 class BackendQuerySchema(OrderedSchema):
     """GET /service/storage-backends: (paging, filter on tags)."""
 
@@ -281,6 +329,20 @@ class BackendQuerySchema(OrderedSchema):
     def build(self, known: dict[str, Any]) -> tuple[Listing, Any]:
         """The query value."""
         return listing(known), known["tag"]
+
+
+class ProfileQuerySchema(PagedSchema):
+    """GET /service/profiles."""
+
+    format = fields.String(validate=FORMAT, metadata=says("Only profiles of this format."))
+    codec = fields.String(validate=MIME_TYPE, metadata=says("Only profiles in this codec."))
+    label = fields.String(metadata=says("Only profiles with this label."))
+
+    def build(self, known: dict[str, Any]) -> ProfileQuery:
+        """The query value."""
+        return ProfileQuery(
+            listing(known), known.get("label"), known.get("format"), known.get("codec")
+        )
 
 
 class ProblemQuerySchema(OrderedSchema):

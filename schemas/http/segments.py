@@ -119,6 +119,7 @@ class GetUrlSchema(Schema):
     store_type = fields.String()
     provider = fields.String()
     region = fields.String()
+    availability_zone = fields.String()
     store_product = fields.String()
     tags = fields.Dict()
 

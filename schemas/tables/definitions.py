@@ -16,6 +16,11 @@ SOURCES: Final = "sources"
 FLOWS: Final = "flows"
 SEGMENTS: Final = "segments"
 OBJECTS: Final = "objects"
+COPIES: Final = "copies"
+ORPHANS: Final = "orphans"
+DELETIONS: Final = "deletions"
+PROFILES: Final = "profiles"
+SERVICE: Final = "service"
 PROBLEMS: Final = "problems"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
@@ -50,6 +55,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("segments", pa.int64()),
+            ("deletion", pa.string()),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -78,8 +84,52 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("end", pa.int64()),
             ("init_object_id", pa.string()),
             ("key_frame_count", pa.int64()),
+            ("references", pa.int64()),
         ]
     ),
+    COPIES: pa.schema(
+        [
+            ("object_id", pa.string()),
+            ("storage_id", pa.string()),
+            ("key", pa.string()),
+            ("job_id", pa.string()),
+            ("created", _TIME),
+        ]
+    ),
+    ORPHANS: pa.schema(
+        [
+            ("storage_id", pa.string()),
+            ("key", pa.string()),
+            ("since", _TIME),
+            ("ours", pa.bool_()),
+        ]
+    ),
+    DELETIONS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("flow_id", pa.string()),
+            ("timerange", pa.string()),
+            ("remaining", pa.string()),
+            ("delete_flow", pa.bool_()),
+            ("object_id", pa.string()),
+            ("state", pa.string()),
+            ("deleted", pa.int64()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+            ("updated", _TIME),
+            ("expiry", _TIME),
+            ("fault", pa.string()),
+        ]
+    ),
+    PROFILES: pa.schema(
+        [
+            ("id", pa.string()),
+            ("document", pa.string()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+        ]
+    ),
+    SERVICE: pa.schema([("name", pa.string()), ("description", pa.string())]),
     PROBLEMS: pa.schema(
         [
             ("bucket", pa.string()),

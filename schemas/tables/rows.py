@@ -4,101 +4,52 @@
 * JSON texts are written with their keys as given, so that what a client stored it gets back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import Any, Final, Generic, TypeVar, assert_never
 
 import orjson
 
 from schemas.domain.changes import Record, ShardCursor
+from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, ObjectId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    DeletionId,
+    FlowId,
+    JobId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+)
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import Controlled, Instance, MediaObject, Role
+from schemas.domain.job import Fault
+from schemas.domain.media_object import Controlled, Copy, Instance, MediaObject, Orphan, Role
+from schemas.domain.profile import Profile
 from schemas.domain.segment import Link, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
 
 Row = Mapping[str, Any]
+R = TypeVar("R", bound=Record)
 
 
 def table_of(record: Record) -> str:
     """The name of the table `record` is kept in."""
-    match record:
-        case Segment():
-            return tables.SEGMENTS
-        case MediaObject():
-            return tables.OBJECTS
-        case Flow():
-            return tables.FLOWS
-        case Source():
-            return tables.SOURCES
-        case Problem():
-            return tables.PROBLEMS
-        case ShardCursor():
-            return tables.SHARDS
-        case _:
-            assert_never(record)
+    return _KEPT[type(record)].table
 
 
 def key_of(record: Record) -> object:
-    """What names `record` within its table, where records are replaced."""
-    match record:
-        case Flow() | Source() | MediaObject():
-            return record.id
-        case ShardCursor():
-            return record.shard
-        case Segment():
-            return (record.flow_id, record.timerange, record.object_id)
-        case Problem():
-            return (record.bucket, record.key, record.etag)
-        case _:
-            assert_never(record)
+    """What names `record` within its table, where records are replaced or removed."""
+    return _KEPT[type(record)].key(record)
 
 
 def to_row(record: Record) -> Row:
     """The row of `record`; times are naive UTC, as Arrow wants them."""
-    match record:
-        case Segment():
-            return {
-                "flow_id": record.flow_id,
-                "start": record.timerange.start,
-                "end": record.timerange.end,
-                "object_id": record.object_id,
-                "ts_offset": record.ts_offset_ns,
-                "last_duration": record.last_duration_ns,
-                "sample_offset": record.sample_offset,
-                "sample_count": record.sample_count,
-            }
-        case MediaObject():
-            return _object_row(record)
-        case Flow():
-            return _flow_row(record)
-        case Source():
-            return {
-                "id": record.id,
-                "format": record.format,
-                "label": record.label,
-                "description": record.description,
-                "tags": _json(record.tags),
-                "created": _naive(record.created),
-                "created_by": record.created_by,
-                "updated": _naive(record.updated),
-                "updated_by": record.updated_by,
-            }
-        case Problem():
-            return {
-                "bucket": record.bucket,
-                "key": record.key,
-                "etag": record.etag,
-                "reason": record.reason,
-                "seen": _naive(record.seen),
-            }
-        case ShardCursor():
-            return {"shard": record.shard, "position": record.position, "epoch": record.epoch}
-        case _:
-            assert_never(record)
+    return _KEPT[type(record)].row(record)
 
 
 def segment_from(row: Row) -> Segment:
@@ -127,6 +78,7 @@ def object_from(row: Row) -> MediaObject:
         timerange=None if row["start"] is None else TimeRange(row["start"], row["end"]),
         init_object_id=row["init_object_id"],
         key_frame_count=row["key_frame_count"],
+        references=row["references"],
     )
 
 
@@ -144,6 +96,7 @@ def flow_from(row: Row) -> Flow:
         metadata_version=row["metadata_version"],
         segments_updated=None if updated is None else _aware(updated),
         content=Content(content, row["segments"]),
+        deletion=row["deletion"],
     )
 
 
@@ -162,6 +115,51 @@ def source_from(row: Row) -> Source:
     )
 
 
+def copy_from(row: Row) -> Copy:
+    """The copy of a row of `copies`."""
+    return Copy(
+        ObjectId(row["object_id"]),
+        Controlled(StorageId(row["storage_id"]), row["key"]),
+        JobId(row["job_id"]),
+        _aware(row["created"]),
+    )
+
+
+def orphan_from(row: Row) -> Orphan:
+    """The orphan of a row of `orphans`."""
+    return Orphan(StorageId(row["storage_id"]), row["key"], _aware(row["since"]), row["ours"])
+
+
+def deletion_from(row: Row) -> Deletion:
+    """The deletion of a row of `deletions`."""
+    return Deletion(
+        DeletionId(row["id"]),
+        FlowId(row["flow_id"]),
+        TimeRange.parse(row["timerange"]),
+        TimeRange.parse(row["remaining"]),
+        row["delete_flow"],
+        created=_aware(row["created"]),
+        created_by=row["created_by"],
+        updated=_aware(row["updated"]),
+        object_id=row["object_id"],
+        state=DeletionState(row["state"]),
+        deleted=row["deleted"],
+        expiry=None if row["expiry"] is None else _aware(row["expiry"]),
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
+def profile_from(row: Row) -> Profile:
+    """The profile of a row of `profiles`."""
+    document = orjson.loads(row["document"])
+    return Profile(ProfileId(row["id"]), document, _aware(row["created"]), row["created_by"])
+
+
+def service_from(row: Row) -> ServiceInfo:
+    """What a row of `service` says."""
+    return ServiceInfo(row["name"], row["description"])
+
+
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
     return Problem(row["bucket"], row["key"], row["etag"], row["reason"], _aware(row["seen"]))
@@ -172,6 +170,79 @@ def shard_from(row: Row) -> ShardCursor:
     return ShardCursor(row["shard"], row["position"], row["epoch"])
 
 
+def _segment_row(segment: Segment) -> Row:
+    return {
+        "flow_id": segment.flow_id,
+        "start": segment.timerange.start,
+        "end": segment.timerange.end,
+        "object_id": segment.object_id,
+        "ts_offset": segment.ts_offset_ns,
+        "last_duration": segment.last_duration_ns,
+        "sample_offset": segment.sample_offset,
+        "sample_count": segment.sample_count,
+    }
+
+
+def _source_row(source: Source) -> Row:
+    return {
+        "id": source.id,
+        "format": source.format,
+        "label": source.label,
+        "description": source.description,
+        "tags": _json(source.tags),
+        "created": naive(source.created),
+        "created_by": source.created_by,
+        "updated": naive(source.updated),
+        "updated_by": source.updated_by,
+    }
+
+
+def _copy_row(copy: Copy) -> Row:
+    return {
+        "object_id": copy.object_id,
+        "storage_id": copy.target.storage_id,
+        "key": copy.target.key,
+        "job_id": copy.job_id,
+        "created": naive(copy.created),
+    }
+
+
+def _orphan_row(orphan: Orphan) -> Row:
+    return {
+        "storage_id": orphan.storage_id,
+        "key": orphan.key,
+        "since": naive(orphan.since),
+        "ours": orphan.ours,
+    }
+
+
+def _profile_row(profile: Profile) -> Row:
+    return {
+        "id": profile.id,
+        "document": _json(profile.document),
+        "created": naive(profile.created),
+        "created_by": profile.created_by,
+    }
+
+
+def _service_row(service: ServiceInfo) -> Row:
+    return {"name": service.name, "description": service.description}
+
+
+def _problem_row(problem: Problem) -> Row:
+    return {
+        "bucket": problem.bucket,
+        "key": problem.key,
+        "etag": problem.etag,
+        "reason": problem.reason,
+        "seen": naive(problem.seen),
+    }
+
+
+def _shard_row(cursor: ShardCursor) -> Row:
+    return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
+
+
 def _flow_row(flow: Flow) -> Row:
     content = flow.content.timerange
     return {
@@ -180,15 +251,16 @@ def _flow_row(flow: Flow) -> Row:
         "format": flow.format,
         "collects": bool(flow.collection),
         "document": _json(flow.document),
-        "created": _naive(flow.created),
+        "created": naive(flow.created),
         "created_by": flow.created_by,
-        "metadata_updated": _naive(flow.metadata_updated),
+        "metadata_updated": naive(flow.metadata_updated),
         "updated_by": flow.updated_by,
         "metadata_version": flow.metadata_version,
-        "segments_updated": flow.segments_updated and _naive(flow.segments_updated),
+        "segments_updated": flow.segments_updated and naive(flow.segments_updated),
         "start": content.start if content else None,
         "end": content.end if content else None,
         "segments": flow.content.segments,
+        "deletion": flow.deletion,
     }
 
 
@@ -196,7 +268,7 @@ def _object_row(item: MediaObject) -> Row:
     return {
         "id": item.id,
         "role": item.role.value,
-        "created": _naive(item.created),
+        "created": naive(item.created),
         "instances": _json([_instance_json(instance) for instance in item.instances]),
         "key": item.key,
         "content_type": item.content_type,
@@ -206,7 +278,30 @@ def _object_row(item: MediaObject) -> Row:
         "end": item.timerange.end if item.timerange else None,
         "init_object_id": item.init_object_id,
         "key_frame_count": item.key_frame_count,
+        "references": item.references,
     }
+
+
+def _deletion_row(deletion: Deletion) -> Row:
+    return {
+        "id": deletion.id,
+        "flow_id": deletion.flow_id,
+        "timerange": str(deletion.timerange),
+        "remaining": str(deletion.remaining),
+        "delete_flow": deletion.delete_flow,
+        "object_id": deletion.object_id,
+        "state": deletion.state.value,
+        "deleted": deletion.deleted,
+        "created": naive(deletion.created),
+        "created_by": deletion.created_by,
+        "updated": naive(deletion.updated),
+        "expiry": deletion.expiry and naive(deletion.expiry),
+        "fault": _json(deletion.fault),
+    }
+
+
+def _fault(item: Mapping[str, str]) -> Fault:
+    return Fault(item["type"], item["summary"], datetime.fromisoformat(item["time"]))
 
 
 def _instance_json(instance: Instance) -> dict[str, str]:
@@ -229,9 +324,34 @@ def _json(value: object) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
-def _naive(moment: datetime) -> datetime:
+def naive(moment: datetime) -> datetime:
+    """`moment` as a column holds it: UTC without saying so."""
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[R]):
+    """How records of one kind are kept: in which table, named by what, as which row."""
+
+    table: str
+    key: Callable[[R], object]
+    row: Callable[[R], Row]
+
+
+_KEPT: Final[Mapping[type, _Kept[Any]]] = {
+    Source: _Kept(tables.SOURCES, lambda source: source.id, _source_row),
+    Flow: _Kept(tables.FLOWS, lambda flow: flow.id, _flow_row),
+    Segment: _Kept(tables.SEGMENTS, lambda s: (s.flow_id, s.timerange, s.object_id), _segment_row),
+    MediaObject: _Kept(tables.OBJECTS, lambda item: item.id, _object_row),
+    Copy: _Kept(tables.COPIES, lambda copy: (copy.object_id, copy.target), _copy_row),
+    Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key), _orphan_row),
+    Deletion: _Kept(tables.DELETIONS, lambda deletion: deletion.id, _deletion_row),
+    Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
+    ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
+    Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
+    ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
+}

@@ -1,5 +1,6 @@
 """What an object that appeared in a bucket means."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ def appeared(key: str = "drop/a.ts", **metadata: str) -> Appeared:
         1_000,
         "video/mp2t",
         named,
+        datetime(2026, 11, 20, tzinfo=UTC),
     )
 
 

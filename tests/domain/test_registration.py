@@ -31,6 +31,7 @@ def allocated(object_id: str, flow_id: FlowId = FLOW) -> MediaObject:
         Role.ALLOCATED,
         NOW,
         (Controlled(STORAGE, f"objects/{object_id}"),),
+        content_type="video/mp2t",
         allocated_for=flow_id,
     )
 
@@ -189,7 +190,8 @@ def test_another_flow_may_reuse_part_of_a_registered_object() -> None:
     refusal = batch.decide(offer("a", "[102:0_104:0)", flow_id=OTHER, ts_offset_ns=100 * 10**9))
 
     assert refusal is None
-    assert [r for r in batch.changes().replace if isinstance(r, MediaObject)] == []
+    (reused,) = (r for r in batch.changes().replace if isinstance(r, MediaObject))
+    assert reused == media("a", "[0:0_9:0)", references=1)
 
 
 def test_an_object_held_elsewhere_is_registered_by_its_urls() -> None:

@@ -121,6 +121,29 @@ def test_caches_are_told_that_answers_differ_by_origin_even_if_none_was_named(ap
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://app.tams.example", True),
+        ("https://a.b.tams.example", True),
+        ("https://tams.example", False),
+        ("https://evil.example/.tams.example", False),
+        ("https://evil-tams.example", False),
+        ("https://app.tams.example:8443", False),
+        ("https://other.example", True),
+        ("https://otherxexample", False),
+    ],
+)
+def test_subdomains_may_be_allowed(
+    client_of: Callable[..., FlaskClient], origin: str, allowed: bool
+):
+    client = client_of("https://*.tams.example", "https://other.example")
+
+    answer = client.get("/service", headers={"Origin": origin})
+
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if allowed else None)
+
+
 def test_any_origin_may_be_allowed(client_of: Callable[..., FlaskClient]):
     client = client_of("*")
 

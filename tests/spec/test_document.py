@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,27 @@ from openapi_spec_validator import validate
 
 import api as api_package
 from api.requests import LONGEST_BODY
-from tests.making import external, new_id, put_flow
+from tests.making import a_profile, external, new_id, put_flow, put_linked_flow, put_profile
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
 EXTENSIONS = {"jobs-jobId", "ingest-problems", "health"}
 
-# Paths of the specification that we have, but not with every method yet.
-LATER = {
-    "POST_service": "no name or description can be set yet",
-    "DELETE_flows-flowId": "nothing is deleted yet",
-    "DELETE_flows-flowId-segments": "nothing is deleted yet",
-}
+# Parameters that take more than the specification says.
+WIDER = {("HEAD_profiles", "format"): "HEAD takes what GET takes, formats no profile has included"}
 
-# Statuses that need more than a request; tests/api provokes 503.
-NOT_PROVOKED = {
-    (name, "503"): "a service must be down"
-    for name in (
-        *("HEAD_flows", "GET_flows", "HEAD_flows-flowId", "GET_flows-flowId", "PUT_flows-flowId"),
-        *("HEAD_sources", "GET_sources", "HEAD_sources-sourceId", "GET_sources-sourceId"),
-        *("HEAD_flows-flowId-segments", "GET_flows-flowId-segments", "POST_flows-flowId-segments"),
-        *("POST_flows-flowId-storage", "HEAD_objects", "GET_objects", "HEAD_health", "GET_health"),
-        *("HEAD_jobs-jobId", "GET_jobs-jobId", "HEAD_ingest-problems", "GET_ingest-problems"),
-    )
+# Who may not change these is decided by permissions, which do not exist yet. 503 needs a service
+# to be down, and is provoked in tests/api.
+NOBODY_IS_REFUSED = {
+    "POST_service",
+    "POST_objects-instances",
+    "DELETE_objects-instances",
+    "PUT_flows-flowId-read-only",
+    *(
+        f"{method}_sources-sourceId-{name}"
+        for method in ("PUT", "DELETE")
+        for name in ("tags-name", "description", "label")
+    ),
 }
 
 
@@ -68,15 +67,15 @@ def test_no_operation_of_our_paths_is_missing(served: Document, official: Offici
         if path in ours and method != "parameters"
     }
 
-    assert theirs - set(served.operations) == set(LATER)
+    assert theirs <= set(served.operations)
 
 
 def test_official_parameters_and_statuses_are_ours_too(served: Document, official: Official):
     for name in served.operations.keys() & official.document.operations.keys():
         ours, theirs = served.operations[name], official.document.operations[name]
         assert theirs.parameters.keys() <= ours.parameters.keys(), name
-        assert theirs.responses.keys() <= ours.responses.keys(), name
         for status, response in theirs.responses.items():
+            assert status in ours.responses, (name, status)
             headers = ours.responses[status].get("headers", {}).keys()
             assert response.get("headers", {}).keys() <= headers, name
         for parameter, standard in theirs.parameters.items():
@@ -102,7 +101,8 @@ def test_official_enumerations_and_defaults_of_parameters_are_ours(
         ours, theirs = served.operations[name], official.document.operations[name]
         for parameter, standard in theirs.parameters.items():
             mine = ours.parameters[parameter]["schema"]
-            assert mine.get("enum") == standard["schema"].get("enum", mine.get("enum"))
+            if (name, parameter) not in WIDER:
+                assert mine.get("enum") == standard["schema"].get("enum", mine.get("enum"))
             assert mine.get("default", False) == standard["schema"].get("default", False) or (
                 parameter in {"limit", "timerange"}
             )
@@ -115,11 +115,87 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
 
     assert one == several["items"] == {"$ref": "#/components/schemas/SegmentPost"}
     assert set(schemas["SegmentPost"]["required"]) == {"object_id", "timerange"}
-    assert set(schemas["Flow"]["required"]) == {"id", "source_id", "format"}
+    assert set(schemas["Flow"]["required"]) == {"id", "source_id"}
+    assert set(schemas["FlowGet"]["required"]) == {"id", "source_id", "format"}
+    assert set(schemas["ProfilePost"]["required"]) == {"id", "flow_metadata"}
     assert schemas["Link"]["required"] == ["label", "url"]
 
 
-def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
+# For every property: a value, and one that it cannot have.
+PROPERTIES: dict[str, dict[str, tuple[Any, Any]]] = {
+    "sources": {
+        "tags": ({}, None),
+        "tags/some": ("tag", 5),
+        "description": ("text", 5),
+        "label": ("text", ["text"]),
+    },
+    "flows": {
+        "tags": ({}, None),
+        "tags/some": (["a", "b"], {}),
+        "description": ("text", None),
+        "label": ("text", True),
+        "flow_collection": ([], {}),
+        "max_bit_rate": (5_000, -1),
+        "avg_bit_rate": (4_000, 0.5),
+        "read_only": (False, "false"),
+    },
+}
+
+
+def _property_provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
+    """A request for every status that reading, putting and deleting a property may answer with."""
+    everything = {"label": "l", "description": "d", "tags": {"some": "tag"}}
+    everything |= {"max_bit_rate": 1, "avg_bit_rate": 1}
+    flow, locked = put_flow(api, **everything), put_flow(api, **everything, read_only=True)
+    source = api.get(f"/flows/{flow}").json()["source_id"]
+    api.put(f"/sources/{source}/tags/some", json="tag")
+    linked = put_linked_flow(api, put_profile(api))
+    ids = {"sources": source, "flows": flow}
+
+    def request(method: str, path: str, value: Any = None) -> Callable[[], Any]:
+        body = {"json": value} if method == "PUT" else {}
+        return lambda: api.request(method, path, **body)
+
+    found: dict[tuple[str, str], Callable[[], Any]] = {}
+    for owner, properties in PROPERTIES.items():
+        for name, (good, bad) in properties.items():
+            operation = f"{owner}-{owner[:-1]}Id-{name}".replace("/some", "-name")
+            operation = operation.replace("_", "-")
+            here, nowhere = f"/{owner}/{ids[owner]}/{name}", f"/{owner}/{new_id()}/{name}"
+            for method in ("GET", "HEAD", *(("PUT", "DELETE") if name != "tags" else ())):
+                if (method, name) == ("DELETE", "read_only"):
+                    continue
+                called = f"{method}_{operation}"
+                well = "200" if method in {"GET", "HEAD"} else "204"
+                found[called, well] = request(method, here, good)
+                found[called, "404"] = request(method, nowhere, good)
+                if method == "PUT":
+                    found[called, "400"] = request(method, here, bad)
+                if well == "204" and called not in NOBODY_IS_REFUSED:
+                    found[called, "403"] = request(method, f"/flows/{locked}/{name}", good)
+    found["DELETE_flows-flowId-avg-bit-rate", "400"] = request(
+        "DELETE", f"/flows/{linked}/avg_bit_rate"
+    )
+    return found
+
+
+def _malformed(
+    api: httpx.Client, served: Document, ids: dict[str, str]
+) -> dict[tuple[str, str], Callable[[], Any]]:
+    """Requests that every operation refuses, if they can be made of it."""
+    found: dict[tuple[str, str], Callable[[], Any]] = {}
+    for operation in served.operations.values():
+        path = re.sub("{(.*?)}", lambda name: ids.get(name[1], "x"), operation.path)
+        call = partial(api.request, operation.method)
+        found[operation.name, "400"] = partial(call, f"{path}?colour=red")
+        if "requestBody" in operation.described:
+            gzip = {"Content-Encoding": "gzip"}
+            found[operation.name, "413"] = partial(call, path, content=b" " * (LONGEST_BODY + 1))
+            found[operation.name, "415"] = partial(call, path, content=b"...", headers=gzip)
+    return found
+
+
+def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
     taken = external(0, 1_000)
@@ -128,9 +204,17 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         f"/flows/{flow}/segments", json=external(5_000, 6_000), headers={"Prefer": "respond-async"}
     ).json()["id"]
     source = api.get(f"/flows/{flow}").json()["source_id"]
+    later = {"Prefer": "respond-async"}
+    deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
+    profile = put_profile(api)
     reads = {
-        "root": {"200": "/", "400": "/?colour=red"},
-        "service": {"200": "/service", "400": "/service?colour=red"},
+        "root": {"200": "/"},
+        "service": {"200": "/service"},
+        "profiles": {"200": "/service/profiles", "400": "/service/profiles?format=film"},
+        "profiles-profileId": {
+            "200": f"/service/profiles/{profile}",
+            "404": f"/service/profiles/{nobody}",
+        },
         "storage-backends": {
             "200": "/service/storage-backends",
             "400": "/service/storage-backends?limit=none",
@@ -138,7 +222,6 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         "sources": {"200": "/sources", "400": "/sources?sort_by=size"},
         "sources-sourceId": {
             "200": f"/sources/{source}",
-            "400": f"/sources/{source}?colour=red",
             "404": f"/sources/{nobody}",
         },
         "flows": {"200": "/flows", "400": "/flows?format=film"},
@@ -157,13 +240,17 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
             "400": f"/objects/{taken['object_id']}?limit=0",
             "404": f"/objects/{nobody}",
         },
-        "jobs-jobId": {
-            "200": f"/jobs/{job}",
-            "400": f"/jobs/{job}?colour=red",
-            "404": f"/jobs/{nobody}",
+        "flow-delete-requests": {
+            "200": "/flow-delete-requests",
+            "400": "/flow-delete-requests?sort_by=flow",
         },
+        "flow-delete-requests-request-id": {
+            "200": f"/flow-delete-requests/{deletion}",
+            "404": f"/flow-delete-requests/{nobody}",
+        },
+        "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
-        "health": {"200": "/health", "400": "/health?colour=red"},
+        "health": {"200": "/health"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
         (f"{method}_{name}", status): lambda method=method, path=path: api.request(method, path)
@@ -179,60 +266,93 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
         body = api.get(f"/flows/{flow}").json() | {"id": flow_id, **fields}
         return lambda: api.put(f"/flows/{flow_id}", json=body)
 
-    def send(method: str, path: str, status: str) -> Callable[[], Any]:
-        body = b" " * (LONGEST_BODY + 1) if status == "413" else b""
-        headers = {"Content-Encoding": "gzip"} if status == "415" else {}
-        return lambda: api.request(method, path, content=body, headers=headers)
+    def delete(path: str, **headers: str) -> Callable[[], Any]:
+        return lambda: api.delete(path, headers=headers)
 
-    bodies = {
-        "PUT_flows-flowId": f"/flows/{flow}",
-        "POST_flows-flowId-storage": f"/flows/{flow}/storage",
-        "POST_flows-flowId-segments": f"/flows/{flow}/segments",
-    }
-    requests |= {
-        (name, status): send(name.partition("_")[0], path, status)
-        for name, path in bodies.items()
-        for status in ("413", "415")
-    }
+    def instance(object_id: str, **body: str) -> Callable[[], Any]:
+        return lambda: api.post(f"/objects/{object_id}/instances", json=body)
+
+    def profiled(profile_id: str, **fields: Any) -> Callable[[], Any]:
+        return lambda: api.post(f"/service/profiles/{profile_id}", json=a_profile(nobody, **fields))
+
     refused = external(0, 2_000)
-    return requests | {
-        ("PUT_flows-flowId", "201"): put(nobody),
-        ("PUT_flows-flowId", "204"): put(flow),
-        ("PUT_flows-flowId", "400"): put(flow, format="film"),
-        ("PUT_flows-flowId", "403"): put(locked),
-        ("PUT_flows-flowId", "404"): put("not-an-id"),
-        ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
-        ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
-        ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
-        ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
-        ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
-        ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
-        ("POST_flows-flowId-segments", "202"): post(
-            "segments", flow, external(3_000, 4_000), Prefer="respond-async"
-        ),
-        ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
-        ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
-        ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
-    }
+    cdn = {"url": "https://cdn.example/a", "label": "cdn"}
+    ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
+    requests |= _property_provocations(api)
+    return (
+        _malformed(api, served, ids | {"request-id": deletion})
+        | requests
+        | {
+            ("POST_service", "200"): lambda: api.post("/service", json={}),
+            ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_profiles-profileId", "201"): profiled(nobody),
+            ("POST_profiles-profileId", "400"): profiled(profile),
+            ("POST_profiles-profileId", "404"): profiled("not-an-id"),
+            ("PUT_flows-flowId", "201"): put(nobody),
+            ("PUT_flows-flowId", "204"): put(flow),
+            ("PUT_flows-flowId", "400"): put(flow, format="film"),
+            ("PUT_flows-flowId", "403"): put(locked),
+            ("PUT_flows-flowId", "404"): put("not-an-id"),
+            ("DELETE_flows-flowId", "202"): delete(f"/flows/{put_flow(api)}", **later),
+            ("DELETE_flows-flowId", "204"): delete(f"/flows/{put_flow(api)}"),
+            ("DELETE_flows-flowId", "403"): delete(f"/flows/{locked}"),
+            ("DELETE_flows-flowId", "404"): delete(f"/flows/{new_id()}"),
+            ("DELETE_flows-flowId-segments", "202"): delete(
+                f"/flows/{put_flow(api)}/segments", **later
+            ),
+            ("DELETE_flows-flowId-segments", "204"): delete(f"/flows/{put_flow(api)}/segments"),
+            ("DELETE_flows-flowId-segments", "400"): delete(
+                f"/flows/{flow}/segments?timerange=now"
+            ),
+            ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
+            ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
+            ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
+            ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
+            ("POST_objects-instances", "404"): instance(new_id(), **cdn),
+            ("DELETE_objects-instances", "204"): delete(
+                f"/objects/{taken['object_id']}/instances?label=cdn"
+            ),
+            ("DELETE_objects-instances", "400"): delete(f"/objects/{taken['object_id']}/instances"),
+            ("DELETE_objects-instances", "404"): delete(f"/objects/{new_id()}/instances?label=cdn"),
+            ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
+            ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
+            ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
+            ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
+            ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
+            ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
+            ("POST_flows-flowId-segments", "202"): post(
+                "segments", flow, external(3_000, 4_000), Prefer="respond-async"
+            ),
+            ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
+            ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
+            ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
+        }
+    )
 
 
 def test_every_declared_status_is_answered_when_provoked(api: httpx.Client, served: Document):
-    requests = _provocations(api)
+    requests = _provocations(api, served)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()
         for status in operation.responses
-        if status != "default"
+        if status not in {"default", "503"}
     }
 
-    assert requests.keys() | NOT_PROVOKED.keys() == declared
+    assert requests.keys() | {(name, "403") for name in NOBODY_IS_REFUSED} == declared
     for (name, status), request in requests.items():
         assert str(request().status_code) == status, name
 
 
 def test_unavailable_is_declared_with_when_to_try_again(served: Document):
-    for name, status in NOT_PROVOKED:
-        response = served.operations[name].responses[status]
+    declared = {
+        name: operation.responses["503"]
+        for name, operation in served.operations.items()
+        if "503" in operation.responses
+    }
+
+    assert {"GET_flows", "PUT_flows-flowId", "DELETE_flows-flowId-label"} <= declared.keys()
+    for name, response in declared.items():
         assert "Retry-After" in response.get("headers", {}) or name.endswith("_health")
 
 

@@ -115,10 +115,14 @@ def lists(api: httpx.Client) -> dict[str, str]:
         "flows of an object": f"/objects/{one['object_id']}",
         "backends": "/service/storage-backends",
         "problems": "/ingest-problems",
+        "delete requests": "/flow-delete-requests",
+        "profiles": "/service/profiles",
     }
 
 
 LISTS = ["flows", "sources", "segments", "flows of an object", "backends", "problems"]
+LISTS += ["delete requests", "profiles"]
+UNORDERED = {"flows of an object", "profiles"}
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -144,7 +148,7 @@ def test_every_page_tells_its_limit_count_and_order(
     assert answer.headers["x-paging-limit"] == str(given)
     assert answer.headers["x-paging-count"] == str(len(items))
     assert ("x-paging-nextkey" in answer.headers) == ("link" in answer.headers)
-    assert "object" in name or answer.headers["x-paging-reverse-order"] == "false"
+    assert name in UNORDERED or answer.headers["x-paging-reverse-order"] == "false"
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -243,7 +247,9 @@ def test_the_order_is_told(api: httpx.Client, path: str, asked: str | None):
         *("/flows", "/flows?limit=1", "/flows/{flow}?include_timerange=true", "/health"),
         *("/flows/{flow}/segments?limit=1", "/sources/{source}", "/flows/nobody"),
         *("/flows?sort_by=size", "/ingest-problems", "/objects/nobody", "/jobs/nobody", "/nowhere"),
-        *("/openapi.json", "/docs", "/static/swagger-ui/swagger-ui.css"),
+        *("/openapi.json", "/docs", "/static/swagger-ui/swagger-ui.css", "/service/profiles"),
+        *("/sources/{source}/tags", "/flows/{flow}/tags", "/flows/{flow}/label"),
+        *("/flows/{flow}/read_only", "/flow-delete-requests"),
     ],
 )
 def test_head_answers_with_the_headers_of_get(api: httpx.Client, three: dict[str, Any], path: str):
@@ -458,6 +464,12 @@ def test_storage_backends_are_filtered_by_tags(api: httpx.Client, backend: dict[
         ("/flows?flow_tag.kind=a", "flow_tag.kind"),
         ("/flows?colour=red", "colour"),
         ("/sources?sort_by=metadata_updated", "sort_by"),
+        ("/service/profiles?limit=0", "limit"),
+        ("/service/profiles?page=made-up", "page"),
+        ("/service/profiles?format=video", "format"),
+        ("/service/profiles?codec=h264", "codec"),
+        ("/service/profiles?sort_by=label", "sort_by"),
+        ("/service/profiles?tag.kind=a", "tag.kind"),
         ("/service/storage-backends?sort_by=label", "sort_by"),
         ("/flows/{flow}?timerange=1", "timerange"),
         ("/flows/{flow}?include_timerange=1", "include_timerange"),

@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from schemas.domain.identifiers import UUID_PATTERN
+from schemas.http.deletions import DeletionSchema
 from schemas.http.examples import EXAMPLES
 from schemas.http.flows import FlowGetSchema, FlowSchema
 from schemas.http.objects import ObjectSchema, StoragePostSchema, StorageSchema
+from schemas.http.profiles import ProfilePostSchema, ProfileSchema
 from schemas.http.segments import SegmentPostSchema, SegmentSchema
-from schemas.http.service import BackendSchema, ServiceSchema
+from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
 from tests.making import new_id
 from tests.spec.official import Document, Official
@@ -70,6 +72,9 @@ def story(api: httpx.Client) -> dict[type, Any]:
         schema: json.loads(named.sub(lambda found: names[found[0]], json.dumps(values)))
         for schema, values in EXAMPLES.items()
     }
+    for profile in ours[ProfilePostSchema].values():
+        answer = api.post(f"/service/profiles/{profile['id']}", json=profile)
+        assert answer.status_code == 201, answer.text
     for flow in ours[FlowSchema].values():
         answer = api.put(f"/flows/{flow['id']}", json=flow)
         assert answer.status_code == 201, answer.text
@@ -78,6 +83,8 @@ def story(api: httpx.Client) -> dict[type, Any]:
         for body in ours[kind].values():
             answer = api.post(f"/flows/{flow}/{name}", json=body)
             assert answer.status_code == 201, answer.text
+    for body in ours[ServicePostSchema].values():
+        assert api.post("/service", json=body).status_code == 200
     return ours
 
 
@@ -91,7 +98,7 @@ def _shape(value: Any) -> Any:
 
 
 def test_our_examples_are_what_the_store_answers(api: httpx.Client, story: dict[type, Any]):
-    flow = story[FlowSchema]["video"]["id"]
+    flow, later = story[FlowSchema]["video"]["id"], {"Prefer": "respond-async"}
     answers = [
         (api.get(f"/flows/{flow}?include_timerange=true"), story[FlowGetSchema]["video"]),
         *((api.get(f"/sources/{s['id']}"), s) for s in story[SourceSchema].values()),
@@ -102,6 +109,11 @@ def test_our_examples_are_what_the_store_answers(api: httpx.Client, story: dict[
         ),
         (api.get("/service/storage-backends"), list(story[BackendSchema].values())),
         (api.get("/service"), story[ServiceSchema]["service"]),
+        *((api.get(f"/service/profiles/{p['id']}"), p) for p in story[ProfileSchema].values()),
+        (
+            api.delete(f"/flows/{flow}/segments?timerange=[90:0_110:0)", headers=later),
+            story[DeletionSchema]["under way"],
+        ),
         (api.post(f"/flows/{flow}/storage", json={"limit": 1}), story[StorageSchema]["storage"]),
     ]
 

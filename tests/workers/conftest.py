@@ -8,14 +8,14 @@ import pytest
 from celery import Celery
 
 from infra.bootstrap import build_ports
-from infra.s3 import S3MediaStore
+from infra.buckets import prepare
 from infra.vast.migrate import migrate
 from infra.vast.session import Database
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.segment import Link, Offer, Segment
 from schemas.domain.timerange import TimeRange
 from tasks import flows
-from tasks.ports import Ports
+from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.services.running import Running, running_services
 
@@ -27,7 +27,7 @@ class Bells:
     """The `TaskQueue` of these tests: it only remembers who rang."""
 
     rung: list[int] = field(default_factory=list)
-    ingest: int = 0
+    called: list[Work] = field(default_factory=list)
 
     def ring(self, shard: int) -> None:
         self.rung.append(shard)
@@ -35,18 +35,18 @@ class Bells:
     def answered(self, shard: int) -> None:
         self.rung = [other for other in self.rung if other != shard]
 
-    def ring_ingest(self) -> None:
-        self.ingest += 1
+    def call(self, work: Work) -> None:
+        self.called.append(work)
 
-    def answered_ingest(self) -> None:
-        self.ingest = 0
+    def begun(self, work: Work) -> None:
+        self.called = [other for other in self.called if other != work]
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_services(tmp_path_factory.mktemp("services"), TAMS_SHARDS=str(SHARDS)) as running:
         settings = running.settings
-        S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket()
+        prepare(settings.backends, settings.cors_origins)
         migrate(Database(settings.vast), settings.vast, settings.shards)
         yield running
 

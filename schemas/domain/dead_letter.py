@@ -1,0 +1,21 @@
+"""Work that was put aside because it could not be done, for somebody to look at.
+
+* It is put aside as it was, with the reason, and is lost only when it is discarded.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.domain.identifiers import FlowId, JobId
+
+
+@dataclass(frozen=True, slots=True)
+class DeadOffers:
+    """Offered segments whose deciding brought workers down; `offers` is their text as queued."""
+
+    id: str
+    flow_id: FlowId
+    job_id: JobId
+    offers: str
+    reason: str
+    time: datetime

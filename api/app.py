@@ -25,7 +25,7 @@ from api.links import serve_at
 from api.openapi import TamsApi
 from api.options import Options
 from api.requests import refuse_malformed
-from api.s3_events import register_notifications
+from api.s3_events import MOST_BYTES, register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
@@ -108,6 +108,7 @@ def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B0
 def create_listener(ports: Intake, token: str) -> Flask:
     """The listener for bucket notifications, which must carry `token` if it is not empty."""
     app = _flask(ports)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     register_notifications(app, token)
     return app
 

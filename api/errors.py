@@ -6,6 +6,7 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Final
 
 from flask import Flask, Response, request
 from marshmallow import ValidationError
@@ -13,7 +14,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.exceptions import NotFound as RoutingNotFound
 
 from api.context import ports
-from api.requests import LONGEST_BODY
 from api.responses import json_response
 from schemas.domain.errors import Forbidden, Invalid, NotFound, TamsError, Unavailable
 from schemas.http.errors import error_json
@@ -26,6 +26,8 @@ _STATUS: list[tuple[type[TamsError], int]] = [
     (NotFound, 404),
     (Unavailable, 503),
 ]
+
+_KEPT_HEADERS: Final = frozenset({"Allow", "WWW-Authenticate"})
 
 
 def register_errors(app: Flask) -> None:
@@ -56,14 +58,14 @@ def _from_http(error: HTTPException) -> Response:
         (inside,) = messages.values()
         return _from_validation(ValidationError(inside))
     code = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    headers = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
     match error:
         case RoutingNotFound():
             summary = f"There is no {request.path} here."
         case MethodNotAllowed():
             summary = f"{request.path} takes {headers['Allow']}, not {request.method}."
         case RequestEntityTooLarge():
-            summary = f"The body is longer than {LONGEST_BODY} bytes."
+            summary = f"The body is longer than {request.max_content_length} bytes."
         case _:
             summary = error.description or ""
     return _rendered(code, error.name.replace(" ", ""), summary, None, headers)

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from celery import Celery
 
 from infra.broker.connection import Broker
+from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
@@ -19,6 +20,7 @@ from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
+from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
@@ -60,6 +62,8 @@ class ListenerPorts:
     media: S3MediaStore
     jobs: RedisJobs
     notices: RedisNotices
+    dead_notices: RedisDeadNotices
+    subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
 
@@ -85,6 +89,8 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         media=_media(settings),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
@@ -103,6 +109,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),

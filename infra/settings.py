@@ -25,6 +25,7 @@ from infra.backends import (
     left_out,
     parse_entries,
 )
+from infra.feeds.address import FeedAddress, parse_feeds
 from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
@@ -57,11 +58,12 @@ class VastSettings:
 class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
-    * `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    * `listener_token` is the token bucket notifications must carry; empty asks for none.
     * `s3` is the object store of those backends that do not say another.
     * `cors_origins` are those web pages may come from, with `*` for any subdomain or port;
       a single `*` is any origin.
     * `fetch_allow` are the networks URLs of clients may lead to besides the public internet.
+    * `sns_confirm` are the topics of AWS SNS whose subscriptions are confirmed.
     """
 
     data_dir: Path
@@ -94,6 +96,8 @@ class Settings:
     worker_concurrency: int
     watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
+    ingest_sources: tuple[FeedAddress, ...]
+    sns_confirm: frozenset[str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -191,6 +195,10 @@ class _Reader:
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
+            sns_confirm=frozenset(
+                self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
+            ),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
@@ -276,6 +284,13 @@ class _Reader:
         return self._parsed(
             name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
         )
+
+    def _feeds(self, name: str) -> tuple[FeedAddress, ...]:
+        try:
+            return parse_feeds(self._environ.get(name, ""))
+        except ValueError as error:
+            self._complaints.append(f"{name}: {error}")  # not what it says: passwords are in it
+            return ()
 
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)

@@ -168,6 +168,7 @@ def listen() -> None:
     from api import create_listener
     from infra.bootstrap import build_intake
     from workers.app import app
+    from workers.feeds import following
 
     settings = Settings.from_env()
     _require_loopback(settings.listener_host, "TAMS_LISTENER_HOST")
@@ -181,7 +182,8 @@ def listen() -> None:
     unheard_since = intake.notices.unheard_since()
     Thread(target=_catch_up, args=(intake, unheard_since), daemon=True).start()
     try:
-        server.start()
+        with following(settings.ingest_sources, intake):
+            server.start()
     except KeyboardInterrupt:
         server.stop()
 

@@ -19,3 +19,14 @@ class DeadOffers:
     offers: str
     reason: str
     time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadNotice:
+    """A message that could not be read as a notification, as it came from `origin`."""
+
+    id: str
+    body: bytes
+    origin: str
+    reason: str
+    time: datetime

@@ -83,3 +83,7 @@ class DeletionNotFound(NotFound):
 
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
+
+
+class DeadNoticeNotFound(NotFound):
+    """There is no such dead notice."""

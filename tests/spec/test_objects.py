@@ -168,6 +168,20 @@ def test_only_init_segments_are_of_another_type_than_the_container(api: httpx.Cl
     assert same.status_code == 201
 
 
+def test_what_was_allocated_for_another_type_is_not_media_of_the_flow(api: httpx.Client):
+    flow = put_flow(api, container="video/iso.segment", essence_parameters=FRAGMENTED)
+    (init,) = _storage(api, flow, limit=1, content_type="video/mp4").json()["media_objects"]
+    (media,) = _storage(api, flow, limit=1).json()["media_objects"]
+    as_it_is = segment(media["object_id"], 0, 1_000, init_object_id=init["object_id"])
+    swapped = segment(init["object_id"], 0, 1_000, init_object_id=media["object_id"])
+
+    refused = api.post(f"/flows/{flow}/segments", json=swapped)
+    taken = api.post(f"/flows/{flow}/segments", json=as_it_is)
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "object_id")
+    assert taken.status_code == 201
+
+
 def test_object_ids_may_be_chosen_once(api: httpx.Client):
     flow, other = put_flow(api), put_flow(api)
     ids = [new_id(), f"tape/{new_id()}"]

@@ -125,6 +125,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            page_limit_default=settings.page_limit_default,
+            page_limit_max=settings.page_limit_max,
         ),
         templates=settings.ingest_templates,
     )

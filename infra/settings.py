@@ -34,6 +34,9 @@ ENDPOINTS_FILE = "endpoints.json"
 
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 _ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
+_PUBLIC_URL = re.compile(
+    r"(?i:https?://([a-z0-9.-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?(/[\w.~-]+)*/?", re.ASCII
+)
 
 
 class SettingsError(Exception):
@@ -68,6 +71,8 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_public_url: str | None
+    api_proxies: int
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
@@ -86,6 +91,8 @@ class Settings:
     deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
     worker_concurrency: int
     watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
@@ -153,6 +160,8 @@ class _Reader:
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
+            api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
@@ -181,6 +190,8 @@ class _Reader:
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
+            page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
+            page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
@@ -192,6 +203,10 @@ class _Reader:
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S must not be longer than TAMS_OBJECT_TIMEOUT_S"
+            )
+        if settings.page_limit_default > settings.page_limit_max:
+            self._complaints.append(
+                "TAMS_PAGE_LIMIT_DEFAULT must not be greater than TAMS_PAGE_LIMIT_MAX"
             )
         if self._complaints:
             raise SettingsError("; ".join(self._complaints))
@@ -286,6 +301,12 @@ class _Reader:
         except (ValueError, TypeError) as error:
             self._complaints.append(f"{name}={text!r}: {error}")
             return default
+
+
+def _public_url(text: str) -> str:
+    if _PUBLIC_URL.fullmatch(text) is None:
+        raise ValueError("must be an http or https URL without query, such as https://host/tams")
+    return text
 
 
 def _items(text: str) -> list[str]:

@@ -442,6 +442,8 @@ class Limits:
     deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
 
 
 class Intake(Protocol):

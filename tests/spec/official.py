@@ -34,6 +34,13 @@ class Operation:
     def name(self) -> str:
         return str(self.described["operationId"])
 
+    @property
+    def bodies(self) -> dict[str, Mapping[str, Any]]:
+        """Its JSON bodies: that of the request, and those of responses by status."""
+        described = {"request": self.described.get("requestBody", {}), **self.responses}
+        contents = {of: body.get("content", {}) for of, body in described.items()}
+        return {of: c["application/json"] for of, c in contents.items() if "application/json" in c}
+
 
 class Example(NamedTuple):
     """An example body: of the request of an operation, or of its response with some status."""

@@ -12,7 +12,6 @@ from schemas.domain.ingest_rule import RuleId
 from schemas.domain.query import Listing
 from schemas.http.queries import RuleQuerySchema
 from schemas.http.rules import (
-    EXAMPLE,
     ForecastSchema,
     RulePostSchema,
     RuleSchema,
@@ -38,7 +37,7 @@ def list_rules(listing: Listing) -> Response:
 
 
 @blueprint.route("/ingest-rules", methods=["POST"])
-@blueprint.arguments(RulePostSchema, example=EXAMPLE)
+@blueprint.arguments(RulePostSchema)
 @blueprint.response(
     201, RuleSchema, description="The rule has been created.", headers={"Location": _LOCATION}
 )
@@ -54,9 +53,7 @@ def post_rule(document: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/ingest-rules/test", methods=["POST"])
-@blueprint.arguments(
-    RuleTestSchema, example={"bucket": "tams-media", "key": "cameras/7/1764099000000.ts"}
-)
+@blueprint.arguments(RuleTestSchema)
 @blueprint.response(200, ForecastSchema)
 @blueprint.operation("POST_ingest-rules-test", 400, 503)
 def post_test(wanted: dict[str, Any]) -> Response:
@@ -79,7 +76,7 @@ def get_rule(rule_id: RuleId) -> Response:
 
 
 @blueprint.route("/ingest-rules/<id:rule_id>", methods=["PUT"])
-@blueprint.arguments(RulePostSchema, example=EXAMPLE)
+@blueprint.arguments(RulePostSchema)
 @blueprint.response(200, RuleSchema, description="The rule has been replaced.")
 @blueprint.operation("PUT_ingest-rules-ruleId", 400, 404, 503)
 def put_rule(document: dict[str, Any], rule_id: RuleId) -> Response:

@@ -19,14 +19,14 @@ from schemas.domain import ingest
 from schemas.domain.changes import Changes
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import FlowId
-from schemas.domain.ingest import Appeared, Notification, Problem, ProblemQuery
+from schemas.domain.ingest import Appeared, BucketEvent, Notification, Problem, ProblemQuery
 from schemas.domain.keys import order_of
 from schemas.domain.media_object import Controlled
 from schemas.domain.query import Page, page_of, position
 from schemas.domain.rejection import Reason, Rejected, Waits
 from schemas.domain.segment import Dropped, Offer
 from schemas.domain.sighting import Kind, Sighting
-from schemas.domain.storage import KEPT_PREFIX, KEY_PREFIX, kept_key
+from schemas.domain.storage import KEY_PREFIX, kept_key
 from tasks import flows, segments
 from tasks.meaning import Meaning, Reader
 from tasks.ports import Intake, Noticed, Ports, Snapshot, Work
@@ -106,22 +106,24 @@ def _as_problem(waiting: Sighting) -> Problem:
 
 def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     """Offer what can be interpreted, flow by flow, and put the rest on record."""
-    allocated = _allocated(ports, taken)
-    appeared: dict[str, tuple[Appeared, int]] = {}
+    appeared: dict[tuple[str, str], tuple[Appeared, int]] = {}
     problems: list[Problem] = []
     for noticed in taken:
         notification = noticed.notification
-        if notification.key in allocated or notification.key.startswith(KEPT_PREFIX):
-            continue  # uploaded by a client, who registers it; or a copy of our own
+        if notification.event is BucketEvent.REMOVED:
+            log.info("%s was removed from %s", notification.key, notification.bucket)
+            continue  # what is registered stays so, until somebody deletes it
+        if any(key.startswith(KEY_PREFIX) for key in notification.keys):
+            continue  # the store's own: uploaded by a client, who registers it, or a copy
         try:
-            found = ports.media.head(notification.bucket, notification.key)
+            found = _appeared(ports, notification)
         except Invalid as error:
             problems.append(_unknown(ports, notification, error))
             continue
         if found is None:
             log.info("%s is gone from the bucket already", notification.key)
             continue
-        appeared[found.key] = found, noticed.attempts
+        appeared[found.bucket, found.key] = found, noticed.attempts
     if appeared:
         problems += _take_in(ports, list(appeared.values()))
     if problems:
@@ -232,7 +234,12 @@ def _unknown(ports: Ports, notification: Notification, error: Invalid) -> Proble
     log.warning("%s/%s: %s", notification.bucket, notification.key, error)
     now = ports.clock.now()
     return Problem(
-        notification.bucket, notification.key, "", str(error), now, Reason.UNKNOWN_BUCKET
+        notification.bucket,
+        notification.key,
+        notification.etag or "",
+        str(error),
+        now,
+        Reason.UNKNOWN_BUCKET,
     )
 
 
@@ -241,10 +248,7 @@ def _problem(ports: Ports, appeared: Appeared, error: Invalid) -> Problem:
     return ingest.problem(ingest.dropped(appeared), error, ports.clock.now())
 
 
-def _allocated(ports: Ports, taken: Sequence[Noticed]) -> set[str]:
-    """Keys that are known as allocated for a client's upload."""
-    keys = {n.notification.key for n in taken if n.notification.key.startswith(KEY_PREFIX)}
-    if not keys:
-        return set()
-    with ports.metadata.read() as snapshot:
-        return set(snapshot.objects_at(keys))
+def _appeared(ports: Ports, notification: Notification) -> Appeared | None:
+    """What stands under the key of a notification, or under the other one it may mean."""
+    found = (ports.media.head(notification.bucket, key) for key in notification.keys)
+    return next((appeared for appeared in found if appeared is not None), None)

@@ -21,7 +21,7 @@ from schemas.domain.identifiers import FlowId, ObjectId, parse_uuid
 from schemas.domain.ingest import Appeared, Measured, Shape, Timing, Trial
 from schemas.domain.ingest_rule import IngestRule, Keep, Way, in_order
 from schemas.domain.keys import filled
-from schemas.domain.media_object import Role
+from schemas.domain.media_object import Controlled, Role
 from schemas.domain.rejection import Reason, Rejected, Waits, none_of
 from schemas.domain.segment import Dropped, Offer
 from schemas.domain.sighting import Kind, Sighting, directory_of
@@ -189,9 +189,10 @@ class Reader:
     def _is_registered(self, appeared: Appeared, meaning: Meaning) -> bool:
         """Whether these bytes are registered; raises Rejected when others are, under this key."""
         known = self._known.get(ObjectId(appeared.key))
-        if known is not None and known.role is not Role.ALLOCATED:
+        here = Controlled(appeared.storage_id, appeared.key)
+        if known is not None and known.role is not Role.ALLOCATED and here in known.instances:
             media_object.require_not_rewritten(known, appeared.etag)
-            return known.key == appeared.key
+            return True
         copied = self._known.get(kept_id(ingest.dropped(appeared)))
         moves = meaning.rule is not None and meaning.rule.keep is Keep.MOVE
         return copied is not None and copied.role is not Role.ALLOCATED and not moves

@@ -45,7 +45,7 @@ class RedisJobs:
         """Say that a job is done, or why it cannot be; wakes whoever waits."""
         changed: dict[str, str | int] = {"state": JobState.DONE.value}
         if fault is not None:
-            changed = {"state": JobState.ERROR.value, "fault": orjson.dumps(fault).decode()}
+            changed = _faulty(fault)
         self._change(job_id, now, changed, wakes=True)
 
     def _change(
@@ -102,6 +102,8 @@ def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
     kept_s = JOB_S if entry.followed else _REPLY_S
     state = JobState.DONE if entry.last else JobState.STARTED
     pipe.hset(key, mapping={"state": state.value, "updated": now.isoformat()})
+    if outcome.fault is not None:
+        pipe.hset(key, mapping=_faulty(outcome.fault))
     pipe.hincrby(key, "done", len(entry.offers))
     pipe.hincrby(key, "failed", len(outcome.failures))
     pipe.hincrby(key, "version", 1)
@@ -109,8 +111,12 @@ def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
     if outcome.failures:
         pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
         pipe.expire(_failures_of(entry.job_id), kept_s)
-    if entry.last:
+    if entry.last or outcome.fault is not None:
         _wake(pipe, entry.job_id)
+
+
+def _faulty(fault: Fault) -> dict[str, str | int]:
+    return {"state": JobState.ERROR.value, "fault": orjson.dumps(fault).decode()}
 
 
 def _wake(pipe: Pipeline, job_id: JobId) -> None:

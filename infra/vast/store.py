@@ -22,12 +22,21 @@ from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import DeletionId, FlowId, ObjectId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    DeletionId,
+    FlowId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+)
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
+from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stream import Stream
@@ -118,6 +127,20 @@ class VastSnapshot:
     def all_sources(self) -> list[Source]:
         """Every source."""
         return self._records(tables.SOURCES, rows.source_from)
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+        found = self._records(tables.PROFILES, rows.profile_from, isin=("id", list(ids)))
+        return {profile.id: profile for profile in found}
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile."""
+        return self._records(tables.PROFILES, rows.profile_from)
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
+        found = self._records(tables.SERVICE, rows.service_from)
+        return found[0] if found else None
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()

@@ -4,6 +4,8 @@
   segment that uses it; it never changes from one of these two roles to the other.
 * An object allocated in our storage is registered first by the flow it was allocated for;
   after that any flow may reuse it.
+* A file dropped into a bucket is an object called by its key; a file in another bucket must not
+  be taken for it.
 * What is said of an object at its first registration holds: a reuse may repeat it, not change it.
 * Either all media of a flow have an init segment, or none has (`init_segments`).
 * An object that was dropped into a bucket is what it was when it was registered: bytes written
@@ -148,6 +150,10 @@ def as_media(
     if known is None:
         known = _first_seen(offer, now)
     elif offer.dropped is not None:
+        if _place(offer.dropped) not in known.instances:
+            raise Invalid(
+                f"object {known.id} is another file, not in this bucket", field="object_id"
+            )
         require_not_rewritten(known, offer.dropped.etag)
     if known.role is Role.INIT:
         raise Invalid(
@@ -236,10 +242,14 @@ def _as_dropped(object_id: ObjectId, item: Dropped, now: datetime) -> MediaObjec
         object_id,
         Role.ALLOCATED,
         now,
-        (Controlled(item.storage_id, item.stands_at),),
+        (_place(item),),
         content_type=item.content_type,
         drop=Drop(item.key, item.etag, item.size, item.clock_ns),
     )
+
+
+def _place(dropped: Dropped) -> Controlled:
+    return Controlled(dropped.storage_id, dropped.stands_at)
 
 
 def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:

@@ -14,47 +14,24 @@ from schemas.domain.placing import Restart
 from schemas.domain.rejection import reason_of
 from schemas.http.fields import StrictBoolean, StrictInteger, time_text
 from schemas.http.flows import FlowSchema
+from schemas.http.queries import says
 from schemas.http.segments import segment_json
 
 _ANY_ID: Final = "10000000-0000-4000-8000-000000000000"
-EXAMPLE: Final = {
-    "label": "cameras",
-    "bucket": "tams-media",
-    "prefix": "cameras/",
-    "key": "{camera}/{start:ms}.ts",
-    "flow": {
-        "name": "camera {camera}",
-        "create": {
-            "format": "urn:x-nmos:format:video",
-            "codec": "video/h264",
-            "container": "video/mp2t",
-            "label": "camera {camera}",
-            "essence_parameters": {
-                "frame_width": 1920,
-                "frame_height": 1080,
-                "frame_rate": {"numerator": 25},
-            },
-        },
-    },
-}
-
-
-def _said(text: str) -> dict[str, str]:
-    return {"description": text}
 
 
 class TargetSchema(Schema):
     """The flow that objects belong to."""
 
     id = fields.String(
-        metadata=_said("A UUID, or a text with fields of the key that is one, such as `{flow}`.")
+        metadata=says("A UUID, or a text with fields of the key that is one, such as `{flow}`.")
     )
     name = fields.String(
         validate=validate.Length(min=1),
-        metadata=_said("A text with fields of the key, from which the flow's id follows."),
+        metadata=says("A text with fields of the key, from which the flow's id follows."),
     )
     create = fields.Dict(
-        metadata=_said(
+        metadata=says(
             "The flow to create when the first of its objects appears, without its id; texts may "
             "have fields of the key. Without a `source_id`, the source follows from the flow."
         )
@@ -74,19 +51,19 @@ class RulePostSchema(Schema):
 
         unknown = RAISE
 
-    label = fields.String(metadata=_said("Its name for people."))
-    enabled = StrictBoolean(metadata=_said("Whether it is applied."))
-    priority = StrictInteger(metadata=_said("Rules are tried in this order, lowest first."))
-    bucket = fields.String(required=True, metadata=_said("The bucket of its objects."))
-    prefix = fields.String(metadata=_said("What their keys begin with."))
+    label = fields.String(metadata=says("Its name for people."))
+    enabled = StrictBoolean(metadata=says("Whether it is applied."))
+    priority = StrictInteger(metadata=says("Rules are tried in this order, lowest first."))
+    bucket = fields.String(required=True, metadata=says("The bucket of its objects."))
+    prefix = fields.String(metadata=says("What their keys begin with."))
     key = fields.String(
-        metadata=_said(
+        metadata=says(
             "A template for the rest of the key, such as `{camera}/{start:ms}.ts`; without one, "
             "every key below the prefix."
         )
     )
     init = fields.String(
-        metadata=_said(
+        metadata=says(
             "The key of the init segment after the prefix, with fields of the key; otherwise it is "
             "the latest in the directory."
         )
@@ -94,39 +71,39 @@ class RulePostSchema(Schema):
     flow = fields.Nested(TargetSchema, required=True)
     times = fields.List(
         fields.String(validate=validate.OneOf([way.value for way in Way])),
-        metadata=_said("The ways to find the time, tried in turn."),
+        metadata=says("The ways to find the time, tried in turn."),
     )
     origin = fields.String(
-        metadata=_said(
+        metadata=says(
             "Where the encoder's clock shows 0, as a timestamp or in ISO 8601; or `arrival`: the "
             "first object has ended when it was written."
         )
     )
     sequence_duration = fields.String(
-        metadata=_said("How long numbered segments are, as a timestamp such as `2:0`.")
+        metadata=says("How long numbered segments are, as a timestamp such as `2:0`.")
     )
     restart = fields.String(
         validate=validate.OneOf([each.value for each in Restart]),
-        metadata=_said(
+        metadata=says(
             "What to do when the encoder's clock or numbering restarts: the timeline continues, a "
             "new flow of the same source begins, or the objects are refused."
         ),
     )
     tolerance = fields.String(
-        metadata=_said("How far its clock may jump without having restarted, as a timestamp.")
+        metadata=says("How far its clock may jump without having restarted, as a timestamp.")
     )
     not_before = fields.String(
-        metadata=_said("The earliest time that is believed, as a timestamp or in ISO 8601.")
+        metadata=says("The earliest time that is believed, as a timestamp or in ISO 8601.")
     )
     ahead = fields.String(
-        metadata=_said("How far ahead of its arrival an object may be, as a timestamp.")
+        metadata=says("How far ahead of its arrival an object may be, as a timestamp.")
     )
     check_media = StrictBoolean(
-        metadata=_said("Whether media are read even where their key gives the whole time.")
+        metadata=says("Whether media are read even where their key gives the whole time.")
     )
     store = fields.String(
         validate=validate.OneOf([each.value for each in Keep]),
-        metadata=_said("Whether objects stay where they are, or move to a key of the store's."),
+        metadata=says("Whether objects stay where they are, or move to a key of the store's."),
     )
 
     @pre_load
@@ -164,7 +141,7 @@ class RuleTestSchema(Schema):
     metadata = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata=_said("Its user metadata, if it is not there."),
+        metadata=says("Its user metadata, if it is not there."),
     )
 
 

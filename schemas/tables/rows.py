@@ -20,6 +20,7 @@ from schemas.domain.identifiers import (
     FlowId,
     JobId,
     ObjectId,
+    ProfileId,
     SourceId,
     StorageId,
 )
@@ -35,8 +36,10 @@ from schemas.domain.media_object import (
     Orphan,
     Role,
 )
+from schemas.domain.profile import Profile
 from schemas.domain.rejection import Reason
 from schemas.domain.segment import Link, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
 from schemas.domain.stream import Stream
@@ -164,6 +167,17 @@ def deletion_from(row: Row) -> Deletion:
     )
 
 
+def profile_from(row: Row) -> Profile:
+    """The profile of a row of `profiles`."""
+    document = orjson.loads(row["document"])
+    return Profile(ProfileId(row["id"]), document, _aware(row["created"]), row["created_by"])
+
+
+def service_from(row: Row) -> ServiceInfo:
+    """What a row of `service` says."""
+    return ServiceInfo(row["name"], row["description"])
+
+
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
     return Problem(
@@ -251,6 +265,19 @@ def _orphan_row(orphan: Orphan) -> Row:
         "ours": orphan.ours,
         "etag": orphan.etag,
     }
+
+
+def _profile_row(profile: Profile) -> Row:
+    return {
+        "id": profile.id,
+        "document": _json(profile.document),
+        "created": naive(profile.created),
+        "created_by": profile.created_by,
+    }
+
+
+def _service_row(service: ServiceInfo) -> Row:
+    return {"name": service.name, "description": service.description}
 
 
 def _problem_row(problem: Problem) -> Row:
@@ -409,6 +436,8 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Copy: _Kept(tables.COPIES, lambda copy: (copy.object_id, copy.target), _copy_row),
     Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key, o.since), _orphan_row),
     Deletion: _Kept(tables.DELETIONS, lambda deletion: deletion.id, _deletion_row),
+    Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
+    ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
     Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
     IngestRule: _Kept(tables.RULES, lambda rule: rule.id, _rule_row),
     Stream: _Kept(tables.STREAMS, lambda stream: stream.flow_id, _stream_row),

@@ -302,7 +302,10 @@ def test_an_object_that_moved_lets_go_of_where_it_was_or_of_its_copy() -> None:
 
 
 def test_bytes_written_over_a_registered_object_are_refused() -> None:
-    known = media("live/1.ts", "[0:0_2:0)", drop=Drop("live/1.ts", "before", 9), allocated_for=None)
+    known = replace(
+        media("live/1.ts", "[0:0_2:0)", drop=Drop("live/1.ts", "before", 9), allocated_for=None),
+        instances=(Controlled(STORAGE, "live/1.ts"),),
+    )
     batch = registration(known)
 
     error = batch.decide(seeking(1, 100))

@@ -85,6 +85,10 @@ def test_sound_is_measured_in_samples(tmp_path):
         last_duration_ns=20_833,
         sample_count=140 * 1_024,
         key_frame_count=0,
+        ticking=Ticking.NOTHING,
+        container="wav",
+        essence="audio",
+        sample_rate=48_000,
     )
 
 

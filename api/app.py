@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
+    dead_letters,
     deletion,
     flows,
     health,
@@ -39,6 +40,7 @@ _BLUEPRINTS: Final = (
     objects,
     deletion,
     jobs,
+    dead_letters,
     health,
 )
 

@@ -89,7 +89,6 @@ def problems(ports: Ports, listing: Listing) -> Page[Problem]:
 
 def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     """Offer what can be interpreted, flow by flow, and put the rest on record."""
-    allocated = _allocated(ports, taken)
     offers: dict[FlowId, list[Offer]] = {}
     problems: list[Problem] = []
     for noticed in taken:
@@ -97,8 +96,8 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
         if notification.event is BucketEvent.REMOVED:
             log.info("%s was removed from %s", notification.key, notification.bucket)
             continue  # what is registered stays so, until somebody deletes it
-        if not allocated.isdisjoint(notification.keys):
-            continue  # uploaded by a client, who registers it
+        if any(key.startswith(KEY_PREFIX) for key in notification.keys):
+            continue  # the store's own: uploaded by a client, who registers it, or a copy
         appeared: Appeared | None = None
         try:
             appeared = _appeared(ports, notification)
@@ -114,16 +113,6 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
         ports.metadata.transact(lambda _: (Changes(add=tuple(problems)), None))
     for flow_id, found in offers.items():
         segments.enqueue(ports, flow_id, found, followed=False)
-
-
-def _allocated(ports: Ports, taken: Sequence[Noticed]) -> set[str]:
-    """Keys that are known as allocated for a client's upload."""
-    keys = {key for noticed in taken for key in noticed.notification.keys}
-    ours = {key for key in keys if key.startswith(KEY_PREFIX)}
-    if not ours:
-        return set()
-    with ports.metadata.read() as snapshot:
-        return set(snapshot.objects_at(ours))
 
 
 def _appeared(ports: Ports, notification: Notification) -> Appeared | None:

@@ -1,15 +1,14 @@
 """Messages that object stores send of their buckets, whichever way they come.
 
 * `take` makes what a message tells of durable, and then it may be acknowledged.
-* A message that cannot be read is kept as a dead notice, with its reason; it can be looked at,
-  read again (`replay`), or discarded.
+* A message that cannot be read is kept as a dead notice, with its reason; it can be
+  read again.
 * A topic of SNS is confirmed if the operator allows it; of any other the log says how.
 """
 
 import logging
 
-from schemas.domain.dead_letter import DeadNotice
-from schemas.domain.errors import DeadNoticeNotFound, Invalid
+from schemas.domain.errors import DeadLetterNotFound, Invalid
 from schemas.http.s3_events import Subscription, decoded, notifications, subscription
 from tasks import ingest
 from tasks.ports import Intake
@@ -45,18 +44,6 @@ def bury(intake: Intake, body: bytes, origin: str, reason: str) -> None:
     intake.dead_notices.add(body, origin, reason, intake.clock.now())
 
 
-def get(intake: Intake, notice_id: str) -> DeadNotice:
-    """One message that could not be read.
-
-    Raises:
-        NotFound: when there is none of this id.
-    """
-    notice = intake.dead_notices.get(notice_id)
-    if notice is None:
-        raise DeadNoticeNotFound(f"dead notice {notice_id} does not exist")
-    return notice
-
-
 def replay(intake: Intake, notice_id: str) -> None:
     """Read a dead notice again, and take over what it tells of.
 
@@ -64,18 +51,11 @@ def replay(intake: Intake, notice_id: str) -> None:
         NotFound: when there is none of this id.
         Invalid: when it still cannot be read; it stays.
     """
-    ingest.accept(intake, notifications(decoded(get(intake, notice_id).body)))
+    notice = intake.dead_notices.get(notice_id)
+    if notice is None:
+        raise DeadLetterNotFound(f"dead notice {notice_id} does not exist")
+    ingest.accept(intake, notifications(decoded(notice.body)))
     intake.dead_notices.discard(notice_id)
-
-
-def discard(intake: Intake, notice_id: str) -> None:
-    """Forget a dead notice.
-
-    Raises:
-        NotFound: when there is none of this id.
-    """
-    if not intake.dead_notices.discard(notice_id):
-        raise DeadNoticeNotFound(f"dead notice {notice_id} does not exist")
 
 
 def _confirm(intake: Intake, asked: Subscription) -> None:

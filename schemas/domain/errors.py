@@ -85,5 +85,5 @@ class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
 
 
-class DeadNoticeNotFound(NotFound):
-    """There is no such dead notice."""
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter."""

@@ -9,6 +9,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from schemas.http.dead_letters import DeadLetterSchema
 from schemas.http.deletions import DeletionSchema
 from schemas.http.errors import ErrorSchema
 from schemas.http.flows import FlowGetSchema, FlowSchema
@@ -284,6 +285,16 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
     InstanceSchema: {
         "copy": {"storage_id": BACKEND},
         "URL": {"url": f"https://cdn.example/{OBJECT}.mp4", "label": "cdn"},
+    },
+    DeadLetterSchema: {
+        "message": {
+            "id": "notice-1748779210750-0",
+            "kind": "notification",
+            "reason": "the message is not JSON: unexpected end of data",
+            "time": _LATER,
+            "about": {"origin": "webhook"},
+            "content": '{"Records": [',
+        }
     },
     DeletionSchema: {
         "under way": _DELETION,

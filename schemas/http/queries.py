@@ -345,6 +345,14 @@ class ProfileQuerySchema(PagedSchema):
         )
 
 
+class DeadLetterQuerySchema(OrderedSchema):
+    """GET /admin/dead-letters."""
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
 class ProblemQuerySchema(OrderedSchema):
     """GET /ingest-problems."""
 

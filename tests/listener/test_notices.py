@@ -128,7 +128,7 @@ def test_a_message_that_cannot_be_read_is_kept_with_its_reason(intake: Intake) -
     assert (dead.body, dead.origin) == (b"\xff{", "sqs://host/1/queue")
     assert "not JSON" in dead.reason
     assert abs((dead.time - intake.clock.now()).total_seconds()) < 60
-    assert notices.get(intake, dead.id) == dead
+    assert intake.dead_notices.get(dead.id) == dead
 
 
 def test_a_dead_notice_that_can_be_read_now_is_taken_over(intake: Intake) -> None:
@@ -148,20 +148,19 @@ def test_a_dead_notice_that_still_cannot_be_read_stays(intake: Intake) -> None:
     with pytest.raises(Invalid, match="of a known form"):
         notices.replay(intake, dead.id)
 
-    assert notices.get(intake, dead.id) == dead
+    assert intake.dead_notices.get(dead.id) == dead
 
 
 def test_a_dead_notice_can_be_discarded_once(intake: Intake) -> None:
     notices.take(intake, b"{}", "test")
     (dead,) = intake.dead_notices.all()
 
-    notices.discard(intake, dead.id)
+    discarded = [intake.dead_notices.discard(name) for name in (dead.id, dead.id, "no id at all")]
 
-    for act in (notices.discard, notices.get, notices.replay):
-        with pytest.raises(NotFound, match=dead.id):
-            act(intake, dead.id)
-    with pytest.raises(NotFound):
-        notices.discard(intake, "no id at all")
+    assert discarded == [True, False, False]
+    assert intake.dead_notices.get(dead.id) is None
+    with pytest.raises(NotFound, match=dead.id):
+        notices.replay(intake, dead.id)
 
 
 def test_dead_notices_do_not_grow_for_ever(

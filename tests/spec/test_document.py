@@ -14,10 +14,15 @@ from openapi_spec_validator import validate
 import api as api_package
 from api.requests import LONGEST_BODY
 from tests.making import a_profile, external, new_id, put_flow, put_linked_flow, put_profile
+from tests.putting_aside import bury_message, bury_offers
+from tests.services.running import Running
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
-EXTENSIONS = {"jobs-jobId", "ingest-problems", "health"}
+EXTENSIONS = {
+    *("jobs-jobId", "ingest-problems", "health"),
+    *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
+}
 
 # Parameters that take more than the specification says.
 WIDER = {("HEAD_profiles", "format"): "HEAD takes what GET takes, formats no profile has included"}
@@ -195,7 +200,9 @@ def _malformed(
     return found
 
 
-def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], Callable[[], Any]]:
+def _provocations(
+    api: httpx.Client, store: Running, served: Document
+) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
     taken = external(0, 1_000)
@@ -207,6 +214,8 @@ def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], 
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
     profile = put_profile(api)
+    letters = [bury_message(store, body) for body in (b"1", b"2")]
+    put_aside = bury_offers(store, flow)
     reads = {
         "root": {"200": "/"},
         "service": {"200": "/service"},
@@ -249,6 +258,14 @@ def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], 
             "404": f"/flow-delete-requests/{nobody}",
         },
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
+        "admin-dead-letters": {
+            "200": "/admin/dead-letters",
+            "400": "/admin/dead-letters?reverse_order=perhaps",
+        },
+        "admin-dead-letters-letterId": {
+            "200": f"/admin/dead-letters/{letters[0]}",
+            "404": f"/admin/dead-letters/{nobody}",
+        },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
         "health": {"200": "/health"},
     }
@@ -306,6 +323,19 @@ def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], 
             ),
             ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
             ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
+            ("POST_admin-dead-letters-letterId-replay", "204"): lambda: api.post(
+                f"/admin/dead-letters/{put_aside}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "400"): lambda: api.post(
+                f"/admin/dead-letters/{letters[0]}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "404"): lambda: api.post(
+                f"/admin/dead-letters/{nobody}/replay"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "204"): delete(
+                f"/admin/dead-letters/{letters[1]}"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "404"): delete(f"/admin/dead-letters/{nobody}"),
             ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
             ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
             ("POST_objects-instances", "404"): instance(new_id(), **cdn),
@@ -330,8 +360,10 @@ def _provocations(api: httpx.Client, served: Document) -> dict[tuple[str, str], 
     )
 
 
-def test_every_declared_status_is_answered_when_provoked(api: httpx.Client, served: Document):
-    requests = _provocations(api, served)
+def test_every_declared_status_is_answered_when_provoked(
+    api: httpx.Client, store: Running, served: Document
+):
+    requests = _provocations(api, store, served)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()

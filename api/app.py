@@ -11,6 +11,7 @@ from api import (
     deletion,
     flows,
     health,
+    ingest_rules,
     jobs,
     objects,
     profiles,
@@ -39,6 +40,7 @@ _BLUEPRINTS: Final = (
     segments,
     objects,
     deletion,
+    ingest_rules,
     jobs,
     dead_letters,
     health,
@@ -46,7 +48,7 @@ _BLUEPRINTS: Final = (
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/jobs`, `/ingest-problems` and `/health` are extensions to it.
+`/jobs`, `/ingest-rules`, `/ingest-problems` and `/health` are extensions to it.
 """
 
 _UUID: Final = f"^{UUID_PATTERN}$"

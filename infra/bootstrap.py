@@ -21,7 +21,7 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
-from schemas.domain.ingest import Measured
+from schemas.domain.ingest import Measured, Shape
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
@@ -53,6 +53,12 @@ class MediaReader:
         from infra.media.timing import measure
 
         return measure(file)
+
+    def shape(self, file: BinaryIO) -> Shape:
+        """What the file is, by its outermost boxes."""
+        from infra.media.boxes import shape
+
+        return shape(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +134,4 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),
-        templates=settings.ingest_templates,
     )

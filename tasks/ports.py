@@ -26,15 +26,18 @@ from schemas.domain.identifiers import (
     SourceId,
     StorageId,
 )
-from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
+from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Failure, Fault, Job
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.storage import StorageBackend
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
 
 T = TypeVar("T")
@@ -104,6 +107,15 @@ class Snapshot(Protocol):
 
     def problems(self) -> list[Problem]:
         """Every problem on record."""
+
+    def rules(self) -> list[IngestRule]:
+        """Every ingest rule; in no particular order."""
+
+    def streams(self, ids: Collection[FlowId]) -> dict[FlowId, Stream]:
+        """The streams that began with the flows named, where a restart began another flow."""
+
+    def sightings(self, **equal: object) -> list[Sighting]:
+        """The sightings of dropped objects whose columns have these values."""
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""
@@ -428,6 +440,9 @@ class MediaProbe(Protocol):
     def measure(self, file: BinaryIO) -> Measured:
         """Its timestamps; raises Invalid with the reason it cannot be read."""
 
+    def shape(self, file: BinaryIO) -> Shape:
+        """What it is in itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -495,4 +510,3 @@ class Ports:
     clock: Clock
     ids: Ids
     limits: Limits
-    templates: Sequence[KeyTemplate]

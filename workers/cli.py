@@ -19,7 +19,7 @@ import click
 
 from infra.settings import Settings, SettingsError, is_loopback
 from infra.telemetry import configure_logging
-from schemas.domain.errors import Unavailable
+from schemas.domain.errors import Invalid, Unavailable
 from tasks import ingest
 from tasks.ports import Intake
 from workers.plainly import plainly
@@ -30,6 +30,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "demo": "workers.client.commands",
     "get": "workers.client.commands",
     "ingest": "workers.client.commands",
+    "rules": "workers.client.rules",
 }
 _PAUSE_S: Final = 5.0
 
@@ -79,6 +80,8 @@ def init() -> None:
         click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
         click.echo(f"created table {name}")
+    if settings.ingest_rules is not None:
+        _load_rules(settings, settings.ingest_rules)
     click.echo("the store is ready")
 
 
@@ -223,6 +226,21 @@ def vast_local(
         )
     except CannotStart as error:
         raise click.ClickException(str(error)) from error
+
+
+def _load_rules(settings: Settings, path: Path) -> None:
+    """Keep the ingest rules of a JSON file."""
+    from infra.bootstrap import build_ports
+    from schemas.http.rules import rules_from_file
+    from tasks import ingest_rules
+    from workers.app import app
+
+    try:
+        documents = rules_from_file(path.read_bytes())
+        rules = ingest_rules.load(build_ports(settings, app), documents)
+    except (OSError, Invalid) as error:
+        raise SettingsError(f"TAMS_INGEST_RULES={path}: {error}") from error
+    click.echo(f"loaded {len(rules)} ingest rules")
 
 
 def _catch_up(intake: Intake, unheard_since: datetime | None) -> None:

@@ -31,12 +31,15 @@ from schemas.domain.identifiers import (
     StorageId,
 )
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
 from schemas.tables import rows
@@ -242,6 +245,19 @@ class VastSnapshot:
     def problems(self) -> list[Problem]:
         """Every problem on record."""
         return self._records(tables.PROBLEMS, rows.problem_from)
+
+    def rules(self) -> list[IngestRule]:
+        """Every ingest rule."""
+        return self._records(tables.RULES, rows.rule_from)
+
+    def streams(self, ids: Collection[FlowId]) -> dict[FlowId, Stream]:
+        """The streams that began with the flows named, where a restart began another flow."""
+        found = self._records(tables.STREAMS, rows.stream_from, isin=("flow_id", list(ids)))
+        return {stream.flow_id: stream for stream in found}
+
+    def sightings(self, **equal: object) -> list[Sighting]:
+        """What was seen of dropped objects that are no segments, or not yet."""
+        return self._records(tables.SIGHTINGS, rows.sighting_from, equal=equal)
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""

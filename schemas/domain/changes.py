@@ -15,11 +15,14 @@ from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ Record = (
     | Profile
     | ServiceInfo
     | Problem
+    | IngestRule
+    | Stream
+    | Sighting
     | ShardCursor
 )
 

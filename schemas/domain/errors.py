@@ -81,6 +81,10 @@ class DeletionNotFound(NotFound):
     """The flow delete request does not exist."""
 
 
+class RuleNotFound(NotFound):
+    """The ingest rule does not exist."""
+
+
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
 

@@ -11,15 +11,20 @@ from operator import attrgetter
 
 from schemas.domain.errors import Invalid
 from schemas.domain.segment import Segment
+from schemas.domain.timerange import ETERNITY, TimeRange
 
 _by_start = attrgetter("timerange.start")
 
 
 class Timeline:
-    """Segments of one flow, disjoint and in order of time."""
+    """Segments of one flow, disjoint and in order of time.
 
-    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+    Of a flow with many segments only some are known; `seen` is where none is missing.
+    """
+
+    def __init__(self, segments: Iterable[Segment] = (), seen: TimeRange = ETERNITY) -> None:
         self._segments = sorted(segments, key=_by_start)
+        self._seen = seen
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._segments)
@@ -58,6 +63,17 @@ class Timeline:
                 field=field,
             )
         return False
+
+    def sees(self, span: TimeRange) -> bool:
+        """Whether every segment that takes up some of `span` is known."""
+        return self._seen.contains(span)
+
+    def learn(self, segments: Iterable[Segment]) -> None:
+        """Take more of the existing segments into account."""
+        known = {segment.timerange.start for segment in self._segments}
+        for segment in segments:
+            if segment.timerange.start not in known:
+                insort(self._segments, segment, key=_by_start)
 
     def add(self, segment: Segment) -> None:
         """Take in a segment that `admits` allowed."""

@@ -21,6 +21,7 @@ from schemas.http.objects import (
     StorageSchema,
 )
 from schemas.http.profiles import ProfilePostSchema, ProfileSchema
+from schemas.http.rules import ForecastSchema, RulePostSchema, RuleSchema, RuleTestSchema
 from schemas.http.segments import FailedSegmentsSchema, SegmentPostSchema, SegmentSchema
 from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
@@ -175,6 +176,38 @@ _DELETION: Final[Mapping[str, Any]] = {
     "status": "started",
 }
 
+_RULE: Final = {
+    "label": "cameras",
+    "enabled": True,
+    "priority": 100,
+    "bucket": "tams-media",
+    "prefix": "cameras/",
+    "key": "{camera}/{start:ms}.ts",
+    "flow": {
+        "name": "camera {camera}",
+        "create": {
+            "format": "urn:x-nmos:format:video",
+            "codec": "video/h264",
+            "container": "video/mp2t",
+            "label": "camera {camera}",
+            "essence_parameters": {
+                "frame_width": 1920,
+                "frame_height": 1080,
+                "frame_rate": {"numerator": 25},
+            },
+        },
+    },
+    "times": ["metadata", "key"],
+    "origin": "arrival",
+    "restart": "continue",
+    "tolerance": "600:0",
+    "not_before": "946684800:0",
+    "ahead": "86400:0",
+    "check_media": True,
+    "store": "in-place",
+}
+_RULE_ID: Final = "0d0c8c4e-2a4c-4a8e-8b59-0e6f3c9a2b11"
+
 EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
     ErrorSchema: {"overlap": _ERROR},
     ServicePostSchema: {"name": _SAID},
@@ -306,12 +339,39 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
         },
     },
     JobSchema: {"waiting": _JOB, "done": {**_JOB, "state": "done", "done": 1, "version": 3}},
+    RulePostSchema: {"cameras": _RULE},
+    RuleSchema: {"cameras": {"id": _RULE_ID, "created": _TIME, **_RULE}},
+    RuleTestSchema: {
+        "object": {"bucket": "tams-media", "key": "cameras/7/1764072000000.ts"},
+        "metadata": {
+            "bucket": "tams-media",
+            "key": "drop/holiday.ts",
+            "metadata": {"tams-flow-id": VIDEO_FLOW, "tams-timerange": "[0:0_2:0)"},
+        },
+    },
+    ForecastSchema: {
+        "segment": {
+            "exists": True,
+            "rule": _RULE_ID,
+            "flow_id": VIDEO_FLOW,
+            "creates_flow": False,
+            "tried": [
+                {"way": "metadata", "code": "no-time", "reason": "no timerange in the metadata"},
+                {"way": "key", "found": "start 1764072000:0"},
+            ],
+            "segment": {
+                "object_id": "cameras/7/1764072000000.ts",
+                "timerange": "[1764072000:0_1764072002:0)",
+            },
+        }
+    },
     ProblemSchema: {
         "problem": {
             "bucket": "tams-media",
             "key": "drop/segment-7.ts",
             "etag": "9b2cf535f27731c974343645a3985328",
-            "reason": "neither metadata nor a key template says which flow it belongs to",
+            "code": "no-flow",
+            "reason": "no flow: there is no tams-flow-id metadata, and no rule matches the key",
             "seen": _TIME,
         }
     },

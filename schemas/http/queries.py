@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 from marshmallow import (
@@ -18,7 +19,9 @@ from marshmallow import (
 )
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.ingest import ProblemQuery
 from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
+from schemas.domain.rejection import Reason
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -355,6 +358,30 @@ class DeadLetterQuerySchema(OrderedSchema):
 
 class ProblemQuerySchema(OrderedSchema):
     """GET /ingest-problems."""
+
+    bucket = fields.String(metadata=says("Only of this bucket."))
+    prefix = fields.String(metadata=says("Only where the key begins with this."))
+    reason = fields.String(
+        validate=validate.OneOf([each.value for each in Reason]),
+        metadata=says("Only with this code."),
+    )
+    since = fields.AwareDateTime(
+        default_timezone=UTC, metadata=says("Only what was seen then or later.")
+    )
+
+    def build(self, known: dict[str, Any]) -> ProblemQuery:
+        """The query value."""
+        return ProblemQuery(
+            listing(known),
+            known.get("bucket"),
+            known.get("prefix", ""),
+            known.get("reason"),
+            known.get("since"),
+        )
+
+
+class RuleQuerySchema(PagedSchema):
+    """GET /ingest-rules."""
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""

@@ -22,6 +22,9 @@ DELETIONS: Final = "deletions"
 PROFILES: Final = "profiles"
 SERVICE: Final = "service"
 PROBLEMS: Final = "problems"
+RULES: Final = "rules"
+STREAMS: Final = "streams"
+SIGHTINGS: Final = "sightings"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -85,6 +88,10 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("init_object_id", pa.string()),
             ("key_frame_count", pa.int64()),
             ("references", pa.int64()),
+            ("dropped_key", pa.string()),
+            ("etag", pa.string()),
+            ("size", pa.int64()),
+            ("clock", pa.int64()),
         ]
     ),
     COPIES: pa.schema(
@@ -102,6 +109,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("key", pa.string()),
             ("since", _TIME),
             ("ours", pa.bool_()),
+            ("etag", pa.string()),
         ]
     ),
     DELETIONS: pa.schema(
@@ -137,6 +145,24 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("etag", pa.string()),
             ("reason", pa.string()),
             ("seen", _TIME),
+            ("code", pa.string()),
+        ]
+    ),
+    RULES: pa.schema([("id", pa.string()), ("created", _TIME), ("document", pa.string())]),
+    STREAMS: pa.schema(
+        [("flow_id", pa.string()), ("current", pa.string()), ("previous", pa.string())]
+    ),
+    SIGHTINGS: pa.schema(
+        [
+            ("bucket", pa.string()),
+            ("key", pa.string()),
+            ("etag", pa.string()),
+            ("kind", pa.string()),
+            ("directory", pa.string()),
+            ("rule_id", pa.string()),
+            ("modified", _TIME),
+            ("seen", _TIME),
+            ("reason", pa.string()),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, assert_never
 
 import orjson
 
+from schemas import rules
 from schemas.domain.changes import Record, ShardCursor
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.flow import Content, Flow
@@ -24,12 +25,24 @@ from schemas.domain.identifiers import (
     StorageId,
 )
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule, RuleId
 from schemas.domain.job import Fault
-from schemas.domain.media_object import Controlled, Copy, Instance, MediaObject, Orphan, Role
+from schemas.domain.media_object import (
+    Controlled,
+    Copy,
+    Drop,
+    Instance,
+    MediaObject,
+    Orphan,
+    Role,
+)
 from schemas.domain.profile import Profile
+from schemas.domain.rejection import Reason
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
 
@@ -79,6 +92,9 @@ def object_from(row: Row) -> MediaObject:
         init_object_id=row["init_object_id"],
         key_frame_count=row["key_frame_count"],
         references=row["references"],
+        drop=None
+        if row["etag"] is None
+        else Drop(row["dropped_key"], row["etag"], row["size"], row["clock"]),
     )
 
 
@@ -127,7 +143,9 @@ def copy_from(row: Row) -> Copy:
 
 def orphan_from(row: Row) -> Orphan:
     """The orphan of a row of `orphans`."""
-    return Orphan(StorageId(row["storage_id"]), row["key"], _aware(row["since"]), row["ours"])
+    return Orphan(
+        StorageId(row["storage_id"]), row["key"], _aware(row["since"]), row["ours"], row["etag"]
+    )
 
 
 def deletion_from(row: Row) -> Deletion:
@@ -162,7 +180,39 @@ def service_from(row: Row) -> ServiceInfo:
 
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
-    return Problem(row["bucket"], row["key"], row["etag"], row["reason"], _aware(row["seen"]))
+    return Problem(
+        row["bucket"],
+        row["key"],
+        row["etag"],
+        row["reason"],
+        _aware(row["seen"]),
+        Reason(row["code"] or Reason.REFUSED),
+    )
+
+
+def rule_from(row: Row) -> IngestRule:
+    """The rule of a row of `rules`."""
+    return rules.from_json(RuleId(row["id"]), _aware(row["created"]), orjson.loads(row["document"]))
+
+
+def stream_from(row: Row) -> Stream:
+    """The stream of a row of `streams`."""
+    return Stream(FlowId(row["flow_id"]), FlowId(row["current"]), FlowId(row["previous"]))
+
+
+def sighting_from(row: Row) -> Sighting:
+    """The sighting of a row of `sightings`."""
+    return Sighting(
+        row["bucket"],
+        row["key"],
+        row["etag"],
+        Kind(row["kind"]),
+        row["directory"],
+        row["rule_id"],
+        _aware(row["modified"]),
+        _aware(row["seen"]),
+        row["reason"],
+    )
 
 
 def shard_from(row: Row) -> ShardCursor:
@@ -213,6 +263,7 @@ def _orphan_row(orphan: Orphan) -> Row:
         "key": orphan.key,
         "since": naive(orphan.since),
         "ours": orphan.ours,
+        "etag": orphan.etag,
     }
 
 
@@ -236,6 +287,37 @@ def _problem_row(problem: Problem) -> Row:
         "etag": problem.etag,
         "reason": problem.reason,
         "seen": naive(problem.seen),
+        "code": problem.code.value,
+    }
+
+
+def _rule_row(rule: IngestRule) -> Row:
+    return {
+        "id": rule.id,
+        "created": naive(rule.created),
+        "document": _json(rules.to_json(rule)),
+    }
+
+
+def _stream_row(stream: Stream) -> Row:
+    return {
+        "flow_id": stream.flow_id,
+        "current": stream.current,
+        "previous": stream.previous,
+    }
+
+
+def _sighting_row(sighting: Sighting) -> Row:
+    return {
+        "bucket": sighting.bucket,
+        "key": sighting.key,
+        "etag": sighting.etag,
+        "kind": sighting.kind.value,
+        "directory": sighting.directory,
+        "rule_id": sighting.rule_id,
+        "modified": naive(sighting.modified),
+        "seen": naive(sighting.seen),
+        "reason": sighting.reason,
     }
 
 
@@ -279,6 +361,10 @@ def _object_row(item: MediaObject) -> Row:
         "init_object_id": item.init_object_id,
         "key_frame_count": item.key_frame_count,
         "references": item.references,
+        "dropped_key": item.drop and item.drop.key,
+        "etag": item.drop and item.drop.etag,
+        "size": item.drop and item.drop.size,
+        "clock": item.drop and item.drop.clock_ns,
     }
 
 
@@ -348,10 +434,13 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Segment: _Kept(tables.SEGMENTS, lambda s: (s.flow_id, s.timerange, s.object_id), _segment_row),
     MediaObject: _Kept(tables.OBJECTS, lambda item: item.id, _object_row),
     Copy: _Kept(tables.COPIES, lambda copy: (copy.object_id, copy.target), _copy_row),
-    Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key), _orphan_row),
+    Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key, o.since), _orphan_row),
     Deletion: _Kept(tables.DELETIONS, lambda deletion: deletion.id, _deletion_row),
     Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
     ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
     Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
+    IngestRule: _Kept(tables.RULES, lambda rule: rule.id, _rule_row),
+    Stream: _Kept(tables.STREAMS, lambda stream: stream.flow_id, _stream_row),
+    Sighting: _Kept(tables.SIGHTINGS, lambda s: (s.bucket, s.key, s.etag), _sighting_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

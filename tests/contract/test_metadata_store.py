@@ -22,13 +22,18 @@ from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import FlowId, ObjectId, ProfileId, SourceId, StorageId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.ingest_rule import RuleId
+from schemas.domain.media_object import Controlled, Drop, MediaObject, Role
 from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
+from schemas.domain.rejection import Reason
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
+from schemas.rules import from_json
 from tests.making import new_id
 from tests.services.running import running_services
 
@@ -97,15 +102,20 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         TimeRange(0, 9),
         ObjectId("init"),
         4,
+        drop=Drop("dropped/key", "etag", 1 << 40, -5),
     )
     bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
-    problem = Problem("bucket", new_id(), "etag", "because", NOW)
+    problem = Problem("bucket", new_id(), "etag", "because", NOW, Reason.REWRITTEN)
+    rule = from_json(RuleId(new_id()), NOW, {"bucket": "b", "flow": {"name": "ä"}, "label": "ö"})
+    stream = Stream(kept.id, grown.id, kept.id)
+    sighting = Sighting("b", new_id(), "", Kind.PLAYLIST, "d", rule.id, NOW, NOW, None)
 
     profile = Profile(ProfileId(new_id()), {"flow_metadata": {"format": "f"}}, NOW, "me")
     service = ServiceInfo("name")
+    media = (source, item, bare, segment)
 
-    write(store, kept, grown, source, item, bare, segment, profile, service, problem)
+    write(store, kept, grown, *media, profile, service, problem, rule, stream, sighting)
 
     with store.read() as found:
         assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
@@ -119,6 +129,9 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         assert found.objects_at([place.key]) == {place.key: item}
         assert found.segments(kept.id, SegmentQuery(5)) == [segment]
         assert problem in found.problems()
+        assert rule in found.rules()
+        assert found.streams([kept.id, grown.id]) == {kept.id: stream}
+        assert found.sightings(key=sighting.key) == [sighting]
         assert found.flows_using(item.id) == [kept.id]
         assert found.flows_using(ObjectId("init")) == [kept.id]
 

@@ -22,6 +22,7 @@ from tests.spec.official import Document, Official
 EXTENSIONS = {
     *("jobs-jobId", "ingest-problems", "health"),
     *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
+    *("ingest-rules", "ingest-rules-ruleId", "ingest-rules-test"),
 }
 
 # Parameters that take more than the specification says.
@@ -124,6 +125,13 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
     assert set(schemas["FlowGet"]["required"]) == {"id", "source_id", "format"}
     assert set(schemas["ProfilePost"]["required"]) == {"id", "flow_metadata"}
     assert schemas["Link"]["required"] == ["label", "url"]
+
+
+RULE = {"bucket": "tams-media", "prefix": "provoked/", "flow": {"name": "provoked"}}
+
+
+def _rule(api: httpx.Client) -> str:
+    return str(api.post("/ingest-rules", json={**RULE, "enabled": False}).json()["id"])
 
 
 # For every property: a value, and one that it cannot have.
@@ -267,6 +275,11 @@ def _provocations(
             "404": f"/admin/dead-letters/{nobody}",
         },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
+        "ingest-rules": {"200": "/ingest-rules", "400": "/ingest-rules?limit=0"},
+        "ingest-rules-ruleId": {
+            "200": f"/ingest-rules/{_rule(api)}",
+            "404": f"/ingest-rules/{nobody}",
+        },
         "health": {"200": "/health"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
@@ -292,9 +305,14 @@ def _provocations(
     def profiled(profile_id: str, **fields: Any) -> Callable[[], Any]:
         return lambda: api.post(f"/service/profiles/{profile_id}", json=a_profile(nobody, **fields))
 
+    def rules(method: str, path: str, body: object = None) -> Callable[[], Any]:
+        sent = {} if body is None else {"json": body}
+        return lambda: api.request(method, f"/ingest-rules{path}", **sent)
+
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
     ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
+    ids["ruleId"] = _rule(api)
     requests |= _property_provocations(api)
     return (
         _malformed(api, served, ids | {"request-id": deletion})
@@ -336,6 +354,19 @@ def _provocations(
                 f"/admin/dead-letters/{letters[1]}"
             ),
             ("DELETE_admin-dead-letters-letterId", "404"): delete(f"/admin/dead-letters/{nobody}"),
+            ("POST_ingest-rules", "201"): rules("POST", "", {**RULE, "enabled": False}),
+            ("POST_ingest-rules", "400"): rules("POST", "", {**RULE, "times": ["guess"]}),
+            ("POST_ingest-rules-test", "200"): rules(
+                "POST", "/test", {"bucket": "tams-media", "key": "nothing/here.ts"}
+            ),
+            ("POST_ingest-rules-test", "400"): rules("POST", "/test", {"bucket": "x", "key": "y"}),
+            ("PUT_ingest-rules-ruleId", "200"): rules(
+                "PUT", f"/{_rule(api)}", {**RULE, "enabled": False}
+            ),
+            ("PUT_ingest-rules-ruleId", "400"): rules("PUT", f"/{_rule(api)}", {"bucket": "x"}),
+            ("PUT_ingest-rules-ruleId", "404"): rules("PUT", f"/{nobody}", RULE),
+            ("DELETE_ingest-rules-ruleId", "204"): rules("DELETE", f"/{_rule(api)}"),
+            ("DELETE_ingest-rules-ruleId", "404"): rules("DELETE", f"/{nobody}"),
             ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
             ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
             ("POST_objects-instances", "404"): instance(new_id(), **cdn),

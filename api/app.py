@@ -10,6 +10,7 @@ from api import (
     deletion,
     flows,
     health,
+    job_events,
     jobs,
     objects,
     segments,
@@ -19,6 +20,8 @@ from api import (
 )
 from api.context import EXTENSION
 from api.errors import register_errors
+from api.following import limit_followers
+from api.idempotency import register_idempotency
 from api.openapi import TamsApi
 from api.s3_events import register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
@@ -33,6 +36,7 @@ _BLUEPRINTS: Final = (
     objects,
     deletion,
     jobs,
+    job_events,
     health,
 )
 
@@ -88,6 +92,8 @@ def create_app(ports: Ports) -> Flask:
             }
         },
     )
+    register_idempotency(app)
+    limit_followers(app, ports.limits.followers)
     api = TamsApi(app)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:

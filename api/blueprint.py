@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError
 from webargs import missing
 from webargs.flaskparser import FlaskParser
 
-from api.openapi import head_of, tag_filters
+from api.openapi import head_of, replayable, tag_filters
 from api.preferences import PREFER
 from schemas.domain.errors import Invalid
 
@@ -99,6 +99,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         docs = self._docs[endpoint]
         if "get" in docs:
             docs["head"] = head_of(docs["get"])
+        if "post" in docs:
+            docs["post"] = replayable(docs["post"])
 
 
 def _deeper(value: object, levels: int) -> bool:

@@ -19,6 +19,7 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
+from api.idempotency import PARAMETER, REPLAYED_HEADERS
 from schemas.http.segments import ErrorSchema
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
@@ -38,6 +39,9 @@ _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
 }
 
 
+_REPLAYABLE: Final = "REPLAYABLE_"
+
+
 class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest with the names and the errors of TAMS."""
 
@@ -50,6 +54,13 @@ class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 
     def _register_responses(self) -> None:
         known = {HTTPStatus(status).name: response for status, response in _ERRORS.items()}
+        known |= {
+            f"{_REPLAYABLE}{HTTPStatus(status).name}": {
+                **response,
+                "headers": {**response.get("headers", {}), **REPLAYED_HEADERS},
+            }
+            for status, response in _ERRORS.items()
+        }
         known[self.DEFAULT_ERROR_RESPONSE_NAME] = {"description": "Anything else."}
         content = {"application/json": {"schema": ErrorSchema}}
         for name, response in known.items():
@@ -89,6 +100,21 @@ def head_of(get: Mapping[str, Any]) -> dict[str, Any]:
     name = head["manual_doc"]["operationId"]
     head["manual_doc"]["operationId"] = name.replace("GET_", "HEAD_")
     return head
+
+
+def replayable(post: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decorators said of a POST view, which can be repeated (see `api.idempotency`)."""
+    doc = deepcopy(dict(post))
+    doc.setdefault("arguments", {}).setdefault("parameters", []).append(PARAMETER)
+    for status, responses in doc["response"]["responses"].items():
+        if int(status) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            continue
+        for number, response in enumerate(responses):
+            if isinstance(response, str):
+                responses[number] = f"{_REPLAYABLE}{response}"
+            else:
+                response["headers"] = {**response.get("headers", {}), **REPLAYED_HEADERS}
+    return doc
 
 
 def tag_filters(prefix: str) -> list[dict[str, Any]]:

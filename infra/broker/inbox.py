@@ -49,10 +49,13 @@ class _ShardLease:
 class RedisInbox:
     """The `Inbox`: a stream per shard."""
 
-    def __init__(self, broker: Broker, *, shards: int, high_water: int) -> None:
+    def __init__(
+        self, broker: Broker, *, shards: int, high_water: int, job_changes_kept: int
+    ) -> None:
         self._broker = broker
         self._shards = range(shards)
         self._high_water = high_water
+        self._job_changes_kept = job_changes_kept
 
     def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
         """Make offers and job durable at once; see `Inbox.append`."""
@@ -64,7 +67,7 @@ class RedisInbox:
                     f"shard {shard} has {waiting} requests waiting to be registered; retry later"
                 )
             with client.pipeline(transaction=True) as pipe:
-                create_job(pipe, job)
+                create_job(pipe, job, self._job_changes_kept)
                 for start in range(0, len(offers), _OFFERS_PER_ENTRY):
                     part = offers[start : start + _OFFERS_PER_ENTRY]
                     last = start + _OFFERS_PER_ENTRY >= len(offers)
@@ -134,7 +137,7 @@ class RedisInbox:
             return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             for outcome in decided:
-                settle_part(pipe, outcome, now)
+                settle_part(pipe, outcome, now, self._job_changes_kept)
             pipe.xtrim(_stream(shard), minid=_following(decided[-1].entry.id), approximate=False)
             pipe.execute()
 

@@ -15,6 +15,7 @@ from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
+from schemas.domain.job import Job, JobFailure
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.segment import Segment
 from schemas.domain.source import Source
@@ -38,7 +39,19 @@ def shard_of(flow_id: FlowId, shards: int) -> int:
     return crc32(flow_id.encode()) % shards
 
 
-Record = Source | Flow | Segment | MediaObject | Copy | Orphan | Deletion | Problem | ShardCursor
+Record = (
+    Source
+    | Flow
+    | Segment
+    | MediaObject
+    | Copy
+    | Orphan
+    | Deletion
+    | Problem
+    | ShardCursor
+    | Job
+    | JobFailure
+)
 
 
 @dataclass(frozen=True, slots=True)

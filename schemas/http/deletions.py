@@ -6,6 +6,7 @@ from marshmallow import Schema, fields
 
 from schemas.domain.deletion import Deletion
 from schemas.http.fields import time_text
+from schemas.http.jobs import fault_json
 from schemas.http.segments import ErrorSchema
 
 
@@ -43,10 +44,5 @@ def deletion_json(deletion: Deletion) -> dict[str, Any]:
     if deletion.expiry is not None:
         payload["expiry"] = time_text(deletion.expiry)
     if deletion.fault is not None:
-        fault = deletion.fault
-        payload["error"] = {
-            "type": fault.type,
-            "summary": fault.summary,
-            "time": time_text(fault.time),
-        }
+        payload["error"] = fault_json(deletion.fault)
     return payload

@@ -18,6 +18,7 @@ from marshmallow import (
 )
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.job import JobFilter, JobKind, JobState
 from schemas.domain.query import FlowQuery, Listing, SegmentQuery, SourceQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
@@ -33,6 +34,10 @@ from schemas.http.fields import (
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
+
+EVENT_ID = validate.Regexp(
+    r"^[0-9]{1,18}-[0-9]{1,18}\Z", error="{input!r} is not an id this service gave out"
+)
 
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
 
@@ -255,3 +260,51 @@ class ProblemQuerySchema(PagedSchema):
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""
         return listing(known)
+
+
+class JobFilterSchema(QuerySchema):
+    """GET /jobs/events."""
+
+    kind = fields.Enum(JobKind, by_value=True)
+    state = fields.Enum(JobState, by_value=True)
+    flow_id = fields.String(validate=UUID)
+    last_event_id = fields.String(
+        validate=EVENT_ID,
+        metadata={"description": "As the header `Last-Event-ID`, for clients that cannot set it."},
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, JobFilter]:
+        """The query value."""
+        return known.get("last_event_id"), job_filter(known)
+
+
+class JobEventsSchema(QuerySchema):
+    """GET /jobs/{jobId}/events."""
+
+    last_event_id = fields.String(
+        validate=EVENT_ID,
+        metadata={"description": "As the header `Last-Event-ID`, for clients that cannot set it."},
+    )
+
+    def build(self, known: dict[str, Any]) -> str | None:
+        """The query value."""
+        return known.get("last_event_id")
+
+
+class JobQuerySchema(PagedSchema):
+    """GET /jobs: (paging, filter)."""
+
+    kind = fields.Enum(JobKind, by_value=True)
+    state = fields.Enum(JobState, by_value=True)
+    flow_id = fields.String(validate=UUID)
+    sort_by = fields.String(validate=validate.OneOf(["created"]))
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, JobFilter]:
+        """The query value."""
+        return listing(known), job_filter(known)
+
+
+def job_filter(known: dict[str, Any]) -> JobFilter:
+    """Which jobs."""
+    return JobFilter(known.get("kind"), known.get("state"), known.get("flow_id"))

@@ -20,6 +20,8 @@ COPIES: Final = "copies"
 ORPHANS: Final = "orphans"
 DELETIONS: Final = "deletions"
 PROBLEMS: Final = "problems"
+JOBS: Final = "jobs"
+FAILURES: Final = "failures"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -126,6 +128,35 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("etag", pa.string()),
             ("reason", pa.string()),
             ("seen", _TIME),
+        ]
+    ),
+    JOBS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("kind", pa.string()),
+            ("state", pa.string()),
+            ("flow_id", pa.string()),
+            ("created", _TIME),
+            ("started", _TIME),
+            ("updated", _TIME),
+            ("total", pa.int64()),
+            ("done", pa.int64()),
+            ("failed", pa.int64()),
+            ("version", pa.int64()),
+            ("result", pa.string()),
+            ("fault", pa.string()),
+        ]
+    ),
+    FAILURES: pa.schema(
+        [
+            ("job_id", pa.string()),
+            ("number", pa.int64()),
+            ("object_id", pa.string()),
+            ("timerange", pa.string()),
+            ("type", pa.string()),
+            ("summary", pa.string()),
+            ("time", _TIME),
+            ("field", pa.string()),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

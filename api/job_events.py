@@ -101,8 +101,6 @@ def _stream(told: Iterator[news.News]) -> Response:
     Raises:
         Unavailable: when all places are taken.
     """
-    if request.method == "HEAD":
-        return _events(())
     free = places()
     if not free.acquire(blocking=False):
         raise Unavailable("too many follow jobs already")
@@ -111,9 +109,9 @@ def _stream(told: Iterator[news.News]) -> Response:
     except BaseException:
         free.release()
         raise
-    if not first:
+    if not first or request.method == "HEAD":
         free.release()
-        return empty_response(204)
+        return _events(()) if first else empty_response(204)
     response = _events(chain((f"retry: {_RETRY_MS}\n\n",), map(_text, chain(first, told))))
     response.call_on_close(free.release)
     return response

@@ -35,9 +35,10 @@ def follow(ports: Ports, wanted: JobFilter, after: str | None, beat_s: float) ->
 
     After a `Reset` come the jobs that go on. Something comes every `beat_s`, about.
     """
+    after = after or ports.jobs.position()
     spoke = ports.clock.now()
     yield None
-    for heard in _heard(ports, after or ports.jobs.position(), beat_s):
+    for heard in _heard(ports, after, beat_s):
         news: list[News] = [change for change in heard.changes if wanted(change.job)]
         if heard.forgotten:
             news = [Reset(heard.upto), *_present(ports, wanted, heard.upto)]
@@ -62,39 +63,40 @@ def follow_one(ports: Ports, job_id: JobId, after: str | None, beat_s: float) ->
 
 
 def _of_one(ports: Ports, job: Job, after: str | None, now: str, beat_s: float) -> Iterator[News]:
-    shown = job.version if after is None else 0
-    yield from _greeting(job, after, now)
-    if job.ended and after is None:
-        return
-    for heard in _heard(ports, after or now, 0 if job.ended else beat_s):
-        changes = [each for each in heard.changes if each.job.id == job.id]
-        job = changes[-1].job if changes else job
-        yield from (each for each in changes if each.job.version > shown)
-        if heard.forgotten or not heard.changes:
-            found = find(ports, job.id)
-            if found is None:
-                return
-            yield from _looked_at(job, found, heard)
-            job = found
-        if job.ended and (changes or not heard.changes):
-            return
-
-
-def _greeting(job: Job, after: str | None, now: str) -> Iterator[News]:
+    """The news of a job that was read after the change called `now`."""
+    told = 0  # the latest version
     if after is None:
         yield JobChange(now, job)
+        if job.ended:
+            return
+        told = job.version
     elif not job.ended:
         yield None
+    for heard in _heard(ports, after or now, 0 if job.ended else beat_s):
+        news: list[News] = [
+            each for each in heard.changes if each.job.id == job.id and each.job.version > told
+        ]
+        if heard.forgotten or not heard.changes:  # every announced version has been told
+            told = max(told, job.version)
+            found = find(ports, job.id)
+            news = [] if found is None else _looked_at(found, told, heard)
+            if not news:
+                return
+        yield from news
+        latest = news[-1] if news else None
+        if isinstance(latest, JobChange):
+            told = latest.job.version
+            if latest.job.ended:
+                return
 
 
-def _looked_at(known: Job, found: Job, heard: "_Heard") -> Iterator[News]:
-    """What is told when a job was looked at rather than heard of."""
+def _looked_at(found: Job, told: int, heard: "_Heard") -> list[News]:
+    """What is told of a job that was looked at rather than heard of; nothing after its end."""
     if heard.forgotten:
-        yield Reset(heard.upto)
-    if heard.forgotten or found.version > known.version:
-        yield JobChange(heard.upto, found)
-    elif not found.ended:
-        yield None
+        return [Reset(heard.upto), JobChange(heard.upto, found)]
+    if found.version > told:
+        return [JobChange(heard.upto, found)]
+    return [] if found.ended else [None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ import pytest
 from openapi_spec_validator import validate
 
 import api as api_package
+from infra.broker.jobs import RedisJobs
+from schemas.domain.job import Fault
 from tests.making import external, new_id, put_flow
+from tests.spec.conftest import create_job
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
-EXTENSIONS = {"jobs-jobId", "ingest-problems", "health"}
+EXTENSIONS = {
+    *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
+    *("ingest-problems", "health"),
+}
 
 # Paths of the specification that we have, but not with every method yet.
 LATER = {
@@ -38,6 +45,8 @@ NOT_PROVOKED = {
         *("HEAD_flow-delete-requests-request-id", "GET_flow-delete-requests-request-id"),
         *("POST_objects-instances", "DELETE_objects-instances"),
         *("HEAD_jobs-jobId", "GET_jobs-jobId", "HEAD_ingest-problems", "GET_ingest-problems"),
+        *("HEAD_jobs", "GET_jobs", "DELETE_jobs-jobId", "HEAD_jobs-events", "GET_jobs-events"),
+        *("HEAD_jobs-jobId-events", "GET_jobs-jobId-events"),
     )
 }
 
@@ -115,7 +124,9 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
     assert schemas["Link"]["required"] == ["label", "url"]
 
 
-def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
+def _provocations(
+    api: httpx.Client, worker: RedisJobs, backend: dict[str, Any]
+) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
     taken = external(0, 1_000)
@@ -123,6 +134,11 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     job = api.post(
         f"/flows/{flow}/segments", json=external(5_000, 6_000), headers={"Prefer": "respond-async"}
     ).json()["id"]
+    seen = api.get(f"/jobs/{job}", headers={"Prefer": "wait=30"}).headers["etag"]
+    last_event = re.findall("(?m)^id: (.*)$", api.get(f"/jobs/{job}/events").text)[-1]
+    going_on, cancelled = (create_job(worker) for _ in range(2))
+    now = datetime.now(UTC)  # noqa: TID251 - tests have no Clock port
+    worker.end(cancelled, now, Fault("Cancelled", "it was", now))
     source = api.get(f"/flows/{flow}").json()["source_id"]
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
@@ -159,7 +175,15 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
             "200": f"/flow-delete-requests/{deletion}",
             "404": f"/flow-delete-requests/{nobody}",
         },
+        "jobs": {"200": "/jobs", "400": "/jobs?kind=chore"},
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
+        "jobs-events": {"400": "/jobs/events?state=lost"},
+        "jobs-jobId-events": {
+            "200": f"/jobs/{job}/events",
+            "204": f"/jobs/{job}/events?last_event_id={last_event}",
+            "400": f"/jobs/{job}/events?last_event_id=yesterday",
+            "404": f"/jobs/{nobody}/events",
+        },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
         "health": {"200": "/health"},
     }
@@ -180,12 +204,30 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     def delete(path: str, **headers: str) -> Callable[[], Any]:
         return lambda: api.delete(path, headers=headers)
 
-    def instance(object_id: str, **body: str) -> Callable[[], Any]:
-        return lambda: api.post(f"/objects/{object_id}/instances", json=body)
+    def instance(object_id: str, prefer: str = "", **body: str) -> Callable[[], Any]:
+        path, headers = f"/objects/{object_id}/instances", {"Prefer": prefer}
+        return lambda: api.post(path, json=body, headers=headers)
+
+    def opened(method: str) -> Any:
+        with api.stream(method, "/jobs/events") as response:
+            return response
 
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
     return requests | {
+        ("GET_jobs-events", "200"): lambda: opened("GET"),
+        ("HEAD_jobs-events", "200"): lambda: opened("HEAD"),
+        ("GET_jobs-jobId", "304"): lambda: api.get(f"/jobs/{job}", headers={"If-None-Match": seen}),
+        ("HEAD_jobs-jobId", "304"): lambda: api.head(
+            f"/jobs/{job}", headers={"If-None-Match": seen}
+        ),
+        ("DELETE_jobs-jobId", "202"): delete(f"/jobs/{going_on}", **later),
+        ("DELETE_jobs-jobId", "204"): delete(f"/jobs/{cancelled}"),
+        ("DELETE_jobs-jobId", "400"): delete(f"/jobs/{job}"),
+        ("DELETE_jobs-jobId", "404"): delete(f"/jobs/{nobody}"),
+        ("POST_objects-instances", "202"): instance(
+            taken["object_id"], prefer="respond-async", storage_id=backend["id"]
+        ),
         ("PUT_flows-flowId", "201"): put(nobody),
         ("PUT_flows-flowId", "204"): put(flow),
         ("PUT_flows-flowId", "400"): put(flow, format="film"),
@@ -225,8 +267,10 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     }
 
 
-def test_every_declared_status_is_answered_when_provoked(api: httpx.Client, served: Document):
-    requests = _provocations(api)
+def test_every_declared_status_is_answered_when_provoked(
+    api: httpx.Client, served: Document, worker: RedisJobs, backend: dict[str, Any]
+):
+    requests = _provocations(api, worker, backend)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()

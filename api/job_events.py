@@ -30,7 +30,7 @@ from tasks.ports import JobChange
 
 blueprint = Blueprint("JobEvents", __name__, description="Changes of jobs as they come.")
 
-_BEAT_S: Final = 10.0
+_BEAT_S: Final = 5.0
 _RETRY_MS: Final = 2_000
 
 _EVENTS: Final[dict[str, Any]] = {

@@ -25,6 +25,8 @@ from tasks.ports import Intake
 
 _CLIENT: Final = ("demo", "get", "ingest")
 _PAUSE_S: Final = 5.0
+# Streams of events have no end of their own; when the server stops, they are left this long.
+_STREAMS_END_S: Final = 5
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ def api() -> None:
         workers=settings.api_workers,
         blocking_threads=settings.api_threads,
         respawn_failed_workers=True,
+        workers_kill_timeout=_STREAMS_END_S,
         log_access=False,
     ).serve()
 

@@ -74,7 +74,7 @@ class RedisAnswers:
             self.drop(key, fingerprint)
             return
         keys = (_key(key), _signal(key), _ORDER, _SIZE)
-        arguments = (fingerprint, packed, _KEPT_S, int(time.time()), self._most_bytes)
+        arguments = (fingerprint, packed, _KEPT_S, time.time(), self._most_bytes)
         with self._broker.translated() as client:
             client.eval(_KEEP, len(keys), *keys, *cast("tuple[str, ...]", arguments))
 

@@ -283,6 +283,17 @@ def test_every_declared_status_is_answered_when_provoked(
         assert str(request().status_code) == status, name
 
 
+def test_every_post_is_documented_as_repeatable(served: Document):
+    posts = [each for each in served.operations.values() if each.method == "post"]
+
+    assert posts
+    for operation in posts:
+        assert operation.parameters["Idempotency-Key"]["in"] == "header", operation.name
+        for status, response in operation.responses.items():
+            replayed = "Idempotency-Replayed" in response.get("headers", {})
+            assert replayed == (status in {"200", "201", "202", "400", "403", "404"}), status
+
+
 def test_unavailable_is_declared_with_when_to_try_again(served: Document):
     for name, status in NOT_PROVOKED:
         response = served.operations[name].responses[status]

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, Final, assert_never
@@ -104,17 +105,16 @@ def _stream(told: Iterator[news.News]) -> Response:
     free = places()
     if not free.acquire(blocking=False):
         raise Unavailable("too many follow jobs already")
-    try:
-        first = list(islice(told, 1))  # what is wrong with the request shows here
-    except BaseException:
-        free.release()
-        raise
-    if not first or request.method == "HEAD":
-        free.release()
-        return _events(()) if first else empty_response(204)
-    response = _events(chain((f"retry: {_RETRY_MS}\n\n",), map(_text, chain(first, told))))
-    response.call_on_close(free.release)
-    return response
+    with ExitStack() as taken:
+        taken.callback(free.release)
+        first = list(islice(told, 1))
+        if not first:
+            return empty_response(204)
+        if request.method == "HEAD":
+            return _events(())
+        response = _events(chain((f"retry: {_RETRY_MS}\n\n",), map(_text, chain(first, told))))
+        response.call_on_close(taken.pop_all().close)
+        return response
 
 
 def _events(body: Iterable[str]) -> Response:

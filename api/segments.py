@@ -102,12 +102,12 @@ def post_segments(flow_id: FlowId) -> Response:
     body, preferred = json_body(), preferences()
     offers = offers_from(flow_id, body)
     job = segments.submit(ports(), flow_id, offers, followed=bool(preferred))
-    if preferred:
-        job = jobs.awaited(ports(), job.id, preferred.patience_s(0))
-        if not job.ended:
+    patience_s = preferred.patience_s(ports().limits.reply_timeout_s)
+    job = jobs.outcome(ports(), job, patience_s)
+    if not job.ended:
+        if preferred:
             return goes_on(job, preferred)
-    else:
-        job = jobs.outcome(ports(), job.id, ports().limits.reply_timeout_s)
+        raise jobs.unfinished(job, patience_s)
     failures = job.failures
     if not failures:
         return empty_response(201)

@@ -70,19 +70,18 @@ def listing(ports: Ports, listing: Listing, wanted: JobFilter) -> Page[Job]:
     return page_of(found.values(), lambda job: position(job.created, job.id), listing)
 
 
-def outcome(ports: Ports, job_id: JobId, within_s: float) -> Job:
-    """The job once it ended.
+def outcome(ports: Ports, asked: Job, within_s: float) -> Job:
+    """The job as it ended, or as it was asked for if it has not after that time."""
+    ended = ports.jobs.wait(asked.id, within_s) if within_s else None
+    return ended or asked
 
-    Raises:
-        Unavailable: when it did not end in time; it still may, and asking again does no harm.
-    """
-    job = ports.jobs.wait(job_id, within_s)
-    if job is None:
-        raise Unavailable(
-            f"no worker finished within {within_s} s; the request may still succeed "
-            f"(job {job_id}), and repeating it is safe"
-        )
-    return job
+
+def unfinished(job: Job, within_s: float) -> Unavailable:
+    """What is wrong when a job has not ended in time; it still may, and asking again is safe."""
+    return Unavailable(
+        f"no worker finished within {within_s} s; the request may still succeed (job {job.id}), "
+        "and repeating it is safe"
+    )
 
 
 def awaited(

@@ -36,6 +36,7 @@ from schemas.domain.media_object import (
 from schemas.domain.query import Listing, Page, TagFilter, page_of
 from schemas.domain.segment import Link
 from schemas.domain.storage import storage_key
+from tasks import jobs
 from tasks.ports import Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -132,12 +133,12 @@ def outcome(ports: Ports, asked: Job, within_s: float) -> Job:
     Raises:
         Invalid: when it turned out that the copy cannot be made.
     """
-    job = None
+    job = asked
     with suppress(Unavailable):  # it is on record, and will be made
-        job = ports.jobs.wait(asked.id, within_s)
-    if job is not None and job.fault is not None:
+        job = jobs.outcome(ports, asked, within_s)
+    if job.fault is not None:
         raise Invalid(f"the object could not be copied: {job.fault.summary}")
-    return job or asked
+    return job
 
 
 def remove_instance(

@@ -21,7 +21,7 @@ from infra.broker.jobs import (
     create_job,
     decode_failures,
     encode_failures,
-    settle_part,
+    settle,
 )
 from schemas.domain.changes import ShardCursor
 from schemas.domain.errors import Unavailable
@@ -136,8 +136,7 @@ class RedisInbox:
         if not decided:
             return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            for outcome in decided:
-                settle_part(pipe, outcome, now, self._job_changes_kept)
+            settle(pipe, decided, now, self._job_changes_kept)
             pipe.xtrim(_stream(shard), minid=_following(decided[-1].entry.id), approximate=False)
             pipe.execute()
 

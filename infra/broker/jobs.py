@@ -10,6 +10,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from hashlib import sha1
 from math import ceil
 from typing import Any, Final, cast
 
@@ -60,6 +61,7 @@ if change.ends then
 end
 return 1
 """
+_CHANGE_NAME: Final = sha1(_CHANGE.encode()).hexdigest()  # noqa: S324 - as the broker names it
 # Keys: job, failures, index, ended. Arguments: id, the version that is in the database, seconds.
 _FORGET: Final = """
 redis.call('LREM', KEYS[4], 1, ARGV[1])
@@ -210,6 +212,7 @@ class RedisJobs:
         ends: bool = False,
     ) -> None:
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            pipe.script_load(_CHANGE)
             _queue_change(pipe, job_id, now, self._changes_kept, changed, begins=begins, ends=ends)
             pipe.execute()
 
@@ -256,8 +259,14 @@ def create_job(pipe: Pipeline, job: Job, changes_kept: int) -> None:
         pipe.expire(_job(job.id), JOB_S)
 
 
-def settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: int) -> None:
-    """Queue what a decided entry means for its job; the last one of a job wakes who waits."""
+def settle(pipe: Pipeline, decided: Sequence[Decided], now: datetime, changes_kept: int) -> None:
+    """Queue what decided entries mean for their jobs; the last one of a job wakes who waits."""
+    pipe.script_load(_CHANGE)
+    for outcome in decided:
+        _settle_part(pipe, outcome, now, changes_kept)
+
+
+def _settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: int) -> None:
     entry = outcome.entry
     if outcome.failures:
         pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
@@ -281,12 +290,15 @@ def _queue_change(
     begins: bool = True,
     ends: bool = False,
 ) -> None:
-    """Queue a change of a job that has not ended; one that was forgotten stays so."""
+    """Queue a change of a job that has not ended, by the script, which the broker has been given.
+
+    A job that was forgotten stays so.
+    """
     change = {"set": changed, "add": counted or {}, "begins": begins, "ends": ends}
     keys = (_job(job_id), _failures_of(job_id), _reply(job_id), _ENDED, _CHANGES)
     kept_s = _REPLY_S if ends else JOB_S
     arguments = (job_id, now.isoformat(), orjson.dumps(change), changes_kept, kept_s)
-    pipe.eval(_CHANGE, len(keys), *keys, *arguments)
+    pipe.evalsha(_CHANGE_NAME, len(keys), *keys, *arguments)
 
 
 def _job(job_id: str) -> str:
@@ -354,12 +366,12 @@ def _job_from(job_id: JobId, fields: Mapping[bytes, bytes], failures: list[Failu
         done=int(text["done"]),
         failed=int(text["failed"]),
         flow_id=FlowId(text["flow_id"]) if text["flow_id"] else None,
-        followed=text["followed"] == "1",
+        followed=text.get("followed") == "1",
         version=int(text["version"]),
         failures=failures,
         fault=_fault(text["fault"]) if "fault" in text else None,
         started=datetime.fromisoformat(text["started"]) if "started" in text else None,
-        result=text["result"] or None,
+        result=text.get("result") or None,
         cancelling="cancelling" in text,
     )
 

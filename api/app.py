@@ -7,28 +7,35 @@ from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
+    dead_letters,
     deletion,
     flows,
     health,
     job_events,
     jobs,
     objects,
+    profiles,
     segments,
     service,
     sources,
     storage,
 )
 from api.context import EXTENSION
+from api.cors import allow_origins
 from api.errors import register_errors
 from api.following import limit_followers
 from api.idempotency import register_idempotency
+from api.links import serve_at
 from api.openapi import TamsApi
-from api.s3_events import register_notifications
+from api.options import Options
+from api.requests import refuse_malformed
+from api.s3_events import MOST_BYTES, register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
 _BLUEPRINTS: Final = (
     service,
+    profiles,
     sources,
     flows,
     storage,
@@ -37,6 +44,7 @@ _BLUEPRINTS: Final = (
     deletion,
     jobs,
     job_events,
+    dead_letters,
     health,
 )
 
@@ -62,8 +70,8 @@ class IdConverter(UUIDConverter):
         return str(value)
 
 
-class ObjectIdConverter(PathConverter):
-    """The rest of a path, whatever is in it."""
+class TextConverter(PathConverter):
+    """The rest of a path, whatever is in it: the id of an object, the name of a tag."""
 
     regex = "(?s:.+)"
     part_isolating = False
@@ -73,9 +81,12 @@ class ObjectIdConverter(PathConverter):
         return quote(value, safe="")
 
 
-def create_app(ports: Ports) -> Flask:
+def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B008 - it is frozen
     """The TAMS API over `ports`; `/docs` shows its OpenAPI document, `/openapi.json`."""
     app = _flask(ports)
+    allow_origins(app, options.cors_origins)
+    serve_at(app, options)
+    refuse_malformed(app)
     app.config.update(
         API_TITLE="TAMS",
         API_VERSION=service.API_VERSION,
@@ -89,12 +100,13 @@ def create_app(ports: Ports) -> Flask:
             "info": {
                 "description": _DESCRIPTION,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            }
+            },
+            **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
         },
     )
     register_idempotency(app)
     limit_followers(app, ports.limits.followers)
-    api = TamsApi(app)
+    api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:
         api.register_blueprint(module.blueprint)
@@ -104,6 +116,7 @@ def create_app(ports: Ports) -> Flask:
 def create_listener(ports: Intake, token: str) -> Flask:
     """The listener for bucket notifications, which must carry `token` if it is not empty."""
     app = _flask(ports)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     register_notifications(app, token)
     return app
 
@@ -111,7 +124,11 @@ def create_listener(ports: Intake, token: str) -> Flask:
 def _flask(ports: Intake) -> Flask:
     app = Flask("api")
     app.extensions[EXTENSION] = ports
-    app.url_map.converters |= {"id": IdConverter, "object_id": ObjectIdConverter}
-    app.url_map.merge_slashes = False  # an object id may have several in a row
+    app.url_map.converters |= {
+        "id": IdConverter,
+        "object_id": TextConverter,
+        "text": TextConverter,
+    }
+    app.url_map.merge_slashes = False  # a text may have several in a row
     register_errors(app)
     return app

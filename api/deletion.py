@@ -6,10 +6,11 @@
 
 from typing import Any, Final
 
-from flask import Response, url_for
+from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
+from api.links import absolute
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, RETRY_AFTER, preferences
 from api.responses import empty_response, json_response
@@ -59,7 +60,7 @@ def deleted(requested: Deletion) -> Response:
     seen = deletions.outcome(ports(), requested, patience_s) if patience_s else requested
     if seen.state is DeletionState.DONE:
         return empty_response(204)
-    here = url_for("FlowDeleteRequests.get_request", request_id=seen.id, _external=True)
+    here = absolute("FlowDeleteRequests.get_request", request_id=seen.id)
     headers = {"Location": here, "Retry-After": RETRY_AFTER, **preferred.applied()}
     return json_response(deletion_json(seen), 202, headers)
 
@@ -70,6 +71,7 @@ GOES_ON: Final[dict[str, Any]] = {
     "description": "It is not done yet, and goes on.",
     "headers": {
         **ASYNC_HEADERS,
-        "Location": ASYNC_HEADERS["Location"] | {"description": "The flow delete request."},
+        "Location": ASYNC_HEADERS["Location"]
+        | {"description": "The flow delete request to follow, as an absolute URL."},
     },
 }

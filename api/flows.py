@@ -8,6 +8,7 @@ from api.blueprint import Blueprint
 from api.context import PRINCIPAL, ports
 from api.deletion import GOES_ON, deleted
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
+from api.properties import OF_FLOWS, Owner, add_properties
 from api.responses import empty_response, json_response
 from schemas.domain.identifiers import FlowId
 from schemas.domain.query import FlowQuery
@@ -50,7 +51,9 @@ def put_flow(document: dict[str, Any], flow_id: FlowId) -> Response:
     """Create or replace a flow.
 
     Its first flow brings a source into being. What the store manages itself is ignored here: times,
-    `timerange` and `collected_by`.
+    `timerange` and `collected_by`. With a `profile_id` the technical fields are those of the
+    profile, and none may be given; an empty one ends that, and the flow keeps the fields it has
+    unless others are given.
     """
     flow, created = flows.put(ports(), flow_id, document, by=PRINCIPAL)
     if not created:
@@ -70,3 +73,6 @@ def delete_flow(flow_id: FlowId) -> Response:
     It is gone from all lists at once. Objects go with the last segment that refers to them.
     """
     return deleted(deletion.request_flow(ports(), flow_id, by=PRINCIPAL))
+
+
+add_properties(blueprint, Owner("flow", flows.find, flows.change), OF_FLOWS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from flask import Response
 from marshmallow import Schema, fields
@@ -15,6 +15,12 @@ from schemas.domain.errors import Unavailable
 blueprint = Blueprint("Health", __name__, description="Whether the service can work.")
 
 
+_OK: Final = {"status": "ok", "latency_ms": 1.5}
+_HEALTHY: Final = {"status": "ok", "services": {"vast": _OK, "s3": _OK, "redis": _OK}}
+_DOWN: Final = {"status": "unavailable", "error": "the object store does not answer"}
+_UNHEALTHY: Final = {"status": "unavailable", "services": {"vast": _OK, "s3": _DOWN, "redis": _OK}}
+
+
 class HealthSchema(Schema):
     """Health of the service and of each thing it depends on."""
 
@@ -23,8 +29,10 @@ class HealthSchema(Schema):
 
 
 @blueprint.route("/health")
-@blueprint.response(200, HealthSchema)
-@blueprint.alt_response(503, schema=HealthSchema, description="Something is down.")
+@blueprint.response(200, HealthSchema, example=_HEALTHY)
+@blueprint.alt_response(
+    503, schema=HealthSchema, description="Something is down.", example=_UNHEALTHY
+)
 @blueprint.operation("GET_health")
 def health() -> Response:
     """Ping the database, the object store and the broker."""

@@ -16,6 +16,7 @@ import orjson
 from flask import Flask, Response, g, request
 
 from api.context import PRINCIPAL, ports
+from api.requests import body
 from schemas.domain.errors import Invalid, Unavailable
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def _finish(response: Response) -> Response:
 
 def _fingerprint() -> str:
     query = request.query_string.decode("latin-1")
-    return _digest(request.method, request.path, query, request.get_data())
+    return _digest(request.method, request.path, query, body())
 
 
 def _digest(*parts: str | bytes) -> str:

@@ -25,7 +25,7 @@ from schemas.domain.errors import Unavailable
 from schemas.domain.identifiers import JobId
 from schemas.domain.job import JobFilter
 from schemas.http.jobs import job_json
-from schemas.http.queries import EVENT_ID, JobEventsSchema, JobFilterSchema
+from schemas.http.queries import EVENT_ID, JobEventsSchema, JobsEventsSchema
 from tasks import news
 from tasks.ports import JobChange
 
@@ -39,7 +39,7 @@ _EVENTS: Final[dict[str, Any]] = {
     "content_type": "text/event-stream",
     "description": "Server-sent events: `job` with a job as JSON, and `reset`.",
     "headers": {
-        "Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}},
+        "Cache-Control": {"description": "Always `no-store`.", "schema": {"type": "string"}},
         "X-Accel-Buffering": {
             "description": "`no`, for proxies that would hold events back.",
             "schema": {"type": "string"},
@@ -55,8 +55,8 @@ _LAST_EVENT_ID: Final = {
 
 
 @blueprint.route("/jobs/events")
-@blueprint.arguments(JobFilterSchema, location="query")
-@blueprint.doc(parameters=[_LAST_EVENT_ID])
+@blueprint.arguments(JobsEventsSchema, location="query")
+@blueprint.heeding(_LAST_EVENT_ID)
 @blueprint.response(200, **_EVENTS)
 @blueprint.operation("GET_jobs-events", 400, 503)
 def follow_jobs(asked: tuple[str | None, JobFilter]) -> Response:
@@ -67,7 +67,7 @@ def follow_jobs(asked: tuple[str | None, JobFilter]) -> Response:
 
 @blueprint.route("/jobs/<id:job_id>/events")
 @blueprint.arguments(JobEventsSchema, location="query")
-@blueprint.doc(parameters=[_LAST_EVENT_ID])
+@blueprint.heeding(_LAST_EVENT_ID)
 @blueprint.response(200, **_EVENTS)
 @blueprint.alt_response(204, description="It ended, and that was received before.")
 @blueprint.operation("GET_jobs-jobId-events", 400, 404, 503)

@@ -28,7 +28,11 @@ from tasks import ingest, jobs
 
 blueprint = Blueprint("Jobs", __name__, description="Work that goes on behind the requests.")
 
-_ETAG = {"description": "The version.", "required": True, "schema": {"type": "string"}}
+_ETAG = {
+    "description": "The version, as a strong tag.",
+    "required": True,
+    "schema": {"type": "string"},
+}
 _SEEN_HEADERS = {"ETag": _ETAG, **PREFERENCE_APPLIED}
 _JOB_HEADERS = {
     **_SEEN_HEADERS,
@@ -64,7 +68,7 @@ def list_jobs(asked: tuple[Listing, JobFilter]) -> Response:
 
 
 @blueprint.route("/jobs/<id:job_id>")
-@blueprint.doc(parameters=[_IF_NONE_MATCH])
+@blueprint.heeding(_IF_NONE_MATCH)
 @blueprint.response(200, JobSchema, headers=_JOB_HEADERS)
 @blueprint.alt_response(304, description="It is as it was.", headers=_JOB_HEADERS)
 @blueprint.preferring

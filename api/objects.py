@@ -49,7 +49,7 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
     202, schema=JobSchema, description="It is being copied.", headers=ASYNC_HEADERS
 )
 @blueprint.preferring
-@blueprint.operation("POST_objects-instances", 400, 404, 503)
+@blueprint.operation("POST_objects-instances", 400, 403, 404, 503)
 def post_instance(wanted: dict[str, str], object_id: ObjectId) -> Response:
     """Add an instance to an object: a copy in a storage backend, or a URL held elsewhere.
 
@@ -69,7 +69,7 @@ def post_instance(wanted: dict[str, str], object_id: ObjectId) -> Response:
 @blueprint.route("/objects/<object_id:object_id>/instances", methods=["DELETE"])
 @blueprint.arguments(InstanceDeletionSchema, location="query")
 @blueprint.response(204, description="The instance is deleted.")
-@blueprint.operation("DELETE_objects-instances", 400, 404, 503)
+@blueprint.operation("DELETE_objects-instances", 400, 403, 404, 503)
 def delete_instance(asked: dict[str, Any], object_id: ObjectId) -> Response:
     """Delete an instance of an object, other than the last one.
 

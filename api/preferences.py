@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from api.context import ports
+from api.links import absolute
 from api.responses import json_response
 from schemas.domain.job import Job
 from schemas.http.jobs import job_json
@@ -58,7 +59,7 @@ def preferences() -> Preferences:
 
 def goes_on(job: Job, preferred: Preferences) -> Response:
     """The answer to a request whose job has not ended."""
-    here = url_for("Jobs.get_job", job_id=job.id, _external=True)
+    here = absolute("Jobs.get_job", job_id=job.id)
     headers = {"Location": here, "Retry-After": RETRY_AFTER, **preferred.applied()}
     return json_response(job_json(job), 202, headers)
 
@@ -80,7 +81,7 @@ PREFERENCE_APPLIED: Final[dict[str, Any]] = {
 }
 ASYNC_HEADERS: Final[dict[str, Any]] = {
     "Location": {
-        "description": "The job to follow.",
+        "description": "The job to follow, as an absolute URL.",
         "required": True,
         "schema": {"type": "string", "format": "uri"},
     },

@@ -5,10 +5,9 @@ from typing import Any
 
 from flask import Response
 
-from api.blueprint import Blueprint, json_body
+from api.blueprint import Blueprint, examples_of, json_body
 from api.context import PRINCIPAL, ports
 from api.deletion import GOES_ON, deleted
-from api.errors import error_json
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
@@ -18,6 +17,8 @@ from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import TimeRange
+from schemas.http.errors import error_json
+from schemas.http.examples import EXAMPLES
 from schemas.http.jobs import JobSchema
 from schemas.http.queries import SegmentDeletionSchema, SegmentQuerySchema
 from schemas.http.segments import (
@@ -33,7 +34,7 @@ from tasks import deletion, jobs, segments
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
 # What the sum of errors of one segment means for a request that offered only that one.
-_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403}
+_STATUS_OF = {"FlowNotFound": 404, "ReadOnly": 403, "PutAside": 500}
 
 
 @blueprint.route("/flows/<id:flow_id>/segments")
@@ -80,7 +81,9 @@ def list_segments(
                         SegmentPostSchema,
                         {"type": "array", "items": SegmentPostSchema},
                     ]
-                }
+                },
+                "examples": examples_of(SegmentPostSchema)
+                | examples_of(SegmentPostSchema(many=True)),
             }
         },
     },
@@ -88,7 +91,11 @@ def list_segments(
 @blueprint.response(201, description="Every segment has been registered.")
 @blueprint.alt_response(200, schema=FailedSegmentsSchema, description="Some have not.")
 @blueprint.alt_response(
-    202, schema=JobSchema, description="Nothing is decided yet.", headers=ASYNC_HEADERS
+    202,
+    schema=JobSchema,
+    description="Nothing is decided yet.",
+    headers=ASYNC_HEADERS,
+    example=EXAMPLES[JobSchema]["waiting"],
 )
 @blueprint.preferring
 @blueprint.operation("POST_flows-flowId-segments", 400, 403, 404, 503)

@@ -5,6 +5,7 @@ from flask import Response
 from api.blueprint import Blueprint
 from api.context import ports
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
+from api.properties import OF_SOURCES, Owner, add_properties
 from api.responses import json_response
 from schemas.domain.identifiers import SourceId
 from schemas.domain.query import SourceQuery
@@ -34,3 +35,6 @@ def list_sources(query: SourceQuery) -> Response:
 def get_source(source_id: SourceId) -> Response:
     """Describe one source."""
     return json_response(source_json(*sources.get(ports(), source_id)))
+
+
+add_properties(blueprint, Owner("source", sources.find, sources.change), OF_SOURCES)

@@ -32,12 +32,13 @@ def post_storage(wanted: dict[str, Any], flow_id: FlowId) -> Response:
         object_ids=wanted.get("object_ids"),
         storage_id=wanted.get("storage_id"),
         content_type=wanted.get("content_type"),
+        presigned=wanted.get("presigned"),
     )
     items = [
         {
             "object_id": item.object_id,
             "put_url": {"url": item.put_url, "content-type": item.content_type},
-            "presigned": True,
+            "presigned": item.presigned,
         }
         for item in allocated
     ]

@@ -13,12 +13,15 @@ from celery import Celery
 
 from infra.broker.answers import RedisAnswers
 from infra.broker.connection import Broker
+from infra.broker.dead_notices import RedisDeadNotices
+from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
+from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
@@ -62,6 +65,8 @@ class ListenerPorts:
     media: S3MediaStore
     jobs: RedisJobs
     notices: RedisNotices
+    dead_notices: RedisDeadNotices
+    subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
 
@@ -72,13 +77,23 @@ def preload() -> None:
     import infra.vast.store  # noqa: F401
 
 
+def _media(settings: Settings) -> S3MediaStore:
+    return S3MediaStore(
+        settings.backends,
+        url_timeout_s=settings.presigned_url_timeout_s,
+        fetch_allow=settings.fetch_allow,
+    )
+
+
 def build_intake(settings: Settings, app: Celery) -> Intake:
     """The ports of the listener."""
     broker = Broker(settings.redis_url)
     return ListenerPorts(
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         jobs=RedisJobs(broker, changes_kept=settings.job_changes_kept),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
@@ -92,13 +107,14 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     broker = Broker(settings.redis_url)
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),
-        media=S3MediaStore(settings.s3, settings.presigned_url_timeout_s),
+        media=_media(settings),
         inbox=RedisInbox(
             broker,
             shards=settings.shards,
             high_water=settings.inbox_high_water,
             job_changes_kept=settings.job_changes_kept,
         ),
+        dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker, changes_kept=settings.job_changes_kept),
         answers=RedisAnswers(
             broker,
@@ -106,6 +122,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             most_bytes=settings.answers_bytes,
         ),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),
@@ -123,6 +141,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            page_limit_default=settings.page_limit_default,
+            page_limit_max=settings.page_limit_max,
         ),
         templates=settings.ingest_templates,
     )

@@ -9,37 +9,38 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from infra.backends import (
+    BackendFaults,
+    BackendSettings,
+    S3Settings,
+    backend_of,
+    left_out,
+    parse_entries,
+)
+from infra.feeds.address import FeedAddress, parse_feeds
 from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
 
+_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
+_ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
+_PUBLIC_URL = re.compile(
+    r"(?i:https?://([a-z0-9.-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?(/[\w.~-]+)*/?", re.ASCII
+)
+
 
 class SettingsError(Exception):
     """The environment does not describe a store this process can work with."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """The object store; `public_endpoint` is the one put into the URLs clients are given."""
-
-    endpoint: str
-    public_endpoint: str
-    region: str
-    access_key: str
-    secret_key: str = field(repr=False)
-    bucket: str
-    label: str
-    provider: str
-    product: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,12 @@ class VastSettings:
 class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
-    `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    * `listener_token` is the token bucket notifications must carry; empty asks for none.
+    * `s3` is the object store of those backends that do not say another.
+    * `cors_origins` are those web pages may come from, with `*` for any subdomain or port;
+      a single `*` is any origin.
+    * `fetch_allow` are the networks URLs of clients may lead to besides the public internet.
+    * `sns_confirm` are the topics of AWS SNS whose subscriptions are confirmed.
     """
 
     data_dir: Path
@@ -65,11 +71,16 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_public_url: str | None
+    api_proxies: int
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
     redis_url: str = field(repr=False)
     s3: S3Settings
+    backends: tuple[BackendSettings, ...]
+    cors_origins: tuple[str, ...]
+    fetch_allow: tuple[IPv4Network | IPv6Network, ...]
     vast: VastSettings
     shards: int
     flush_rows: int
@@ -85,8 +96,13 @@ class Settings:
     answers_bytes: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
     worker_concurrency: int
+    watchdog_s: int
     ingest_templates: tuple[KeyTemplate, ...]
+    ingest_sources: tuple[FeedAddress, ...]
+    sns_confirm: frozenset[str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -142,27 +158,24 @@ class _Reader:
         self._endpoints = read_endpoints(self._data_dir)
 
     def settings(self) -> Settings:
-        s3_endpoint = self._address("TAMS_S3_ENDPOINT", "s3", "endpoint")
+        s3, backends = self._storage()
         settings = Settings(
             data_dir=self._data_dir,
             api_host=self._environ.get("TAMS_API_HOST") or "127.0.0.1",
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
+            api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
             redis_url=self._address("TAMS_REDIS_URL", "redis"),
-            s3=S3Settings(
-                endpoint=s3_endpoint,
-                public_endpoint=self._environ.get("TAMS_S3_PUBLIC_ENDPOINT") or s3_endpoint,
-                region=self._text("TAMS_S3_REGION", "us-east-1", "s3", "region"),
-                access_key=self._address("TAMS_S3_ACCESS_KEY", "s3", "access_key"),
-                secret_key=self._address("TAMS_S3_SECRET_KEY", "s3", "secret_key"),
-                bucket=self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket"),
-                label=self._text("TAMS_S3_LABEL", "default"),
-                provider=self._text("TAMS_S3_PROVIDER", "self-hosted"),
-                product=self._text("TAMS_S3_PRODUCT", "s3"),
+            s3=s3,
+            backends=backends,
+            cors_origins=self._parsed("TAMS_CORS_ORIGINS", tuple(_ORIGINS.split(",")), _origins),
+            fetch_allow=self._parsed(
+                "TAMS_FETCH_ALLOW", (), lambda text: tuple(map(ip_network, _items(text)))
             ),
             vast=VastSettings(
                 endpoint=self._address("TAMS_VAST_ENDPOINT", "vast", "endpoint"),
@@ -187,16 +200,69 @@ class _Reader:
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
+            page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
+            page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
+            sns_confirm=frozenset(
+                self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
+            ),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S must not be longer than TAMS_OBJECT_TIMEOUT_S"
             )
+        if settings.page_limit_default > settings.page_limit_max:
+            self._complaints.append(
+                "TAMS_PAGE_LIMIT_DEFAULT must not be greater than TAMS_PAGE_LIMIT_MAX"
+            )
         if self._complaints:
             raise SettingsError("; ".join(self._complaints))
         return settings
+
+    def _storage(self) -> tuple[S3Settings, tuple[BackendSettings, ...]]:
+        """The object store of `TAMS_S3_*`; the backends declared, or else the one it has."""
+        entries = self._entries("TAMS_STORAGE_BACKENDS")
+        store = self._object_store(left_out(entries))
+        provider = self._text("TAMS_S3_PROVIDER", "self-hosted")
+        product = self._text("TAMS_S3_PRODUCT", "s3")
+        return store, tuple(
+            backend_of(entry, store, provider=provider, product=product) for entry in entries
+        )
+
+    def _entries(self, name: str) -> Sequence[Mapping[str, Any]]:
+        text, known = self._environ.get(name), self._endpoints.get("storage_backends")
+        try:
+            if text or known is not None:
+                return parse_entries(json.loads(text) if text else known)
+        except BackendFaults as error:
+            self._complaints += [f"{name}{fault}" for fault in error.faults]
+            return []
+        except ValueError as error:
+            self._complaints.append(f"{name} is not JSON: {error}")  # it may hold secrets
+            return []
+        bucket = self._text("TAMS_S3_BUCKET", "tams-media", "s3", "bucket")
+        label = self._text("TAMS_S3_LABEL", "default")
+        return [{"bucket": bucket, "label": label, "default": True}]
+
+    def _object_store(self, needed: Collection[str]) -> S3Settings:
+        """The object store of `TAMS_S3_*`, of which what is `needed` must be said."""
+
+        def said(name: str, fact: str) -> str:
+            if fact in needed:
+                return self._address(name, "s3", fact)
+            return self._text(name, "", "s3", fact)
+
+        endpoint = said("TAMS_S3_ENDPOINT", "endpoint")
+        return S3Settings(
+            endpoint=endpoint,
+            public_endpoint=self._environ.get("TAMS_S3_PUBLIC_ENDPOINT") or endpoint,
+            region=self._text("TAMS_S3_REGION", "us-east-1", "s3", "region"),
+            access_key=said("TAMS_S3_ACCESS_KEY", "access_key"),
+            secret_key=said("TAMS_S3_SECRET_KEY", "secret_key"),
+        )
 
     def _known(self, *path: str) -> str | None:
         """A fact from `endpoints.json`."""
@@ -229,6 +295,13 @@ class _Reader:
             name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
         )
 
+    def _feeds(self, name: str) -> tuple[FeedAddress, ...]:
+        try:
+            return parse_feeds(self._environ.get(name, ""))
+        except ValueError as error:
+            self._complaints.append(f"{name}: {error}")  # not what it says: passwords are in it
+            return ()
+
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)
         if not text:
@@ -238,6 +311,24 @@ class _Reader:
         except (ValueError, TypeError) as error:
             self._complaints.append(f"{name}={text!r}: {error}")
             return default
+
+
+def _public_url(text: str) -> str:
+    if _PUBLIC_URL.fullmatch(text) is None:
+        raise ValueError("must be an http or https URL without query, such as https://host/tams")
+    return text
+
+
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _items(text)
+    for origin in origins:
+        if origins != ["*"] and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
+    return tuple(origins)
 
 
 def _between(value: int, low: int, high: int) -> int:

@@ -1,19 +1,24 @@
 """Creating, replacing and listing flows.
 
 * A flow brings its source into being; a later flow of that source must fit it.
-* A flow may only collect flows that exist.
-* Flows and sources are claimed by name, so that two requests never make the same one twice.
+* A flow may only collect flows that exist, and as the other flows of its source do.
+* A flow may link to a profile that exists.
+* A source that loses its last flow to another source vanishes.
+* Flows, their sources and the flows they collect are claimed by name, so that two requests never
+  make the same one twice, and none vanishes while another request relies on it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes
-from schemas.domain.collections import Collections
+from schemas.domain.collections import Collections, require_agreement
 from schemas.domain.errors import FlowNotFound, Invalid
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId
+from schemas.domain.identifiers import FlowId, ProfileId
+from schemas.domain.profile import Profile
 from schemas.domain.query import FlowQuery, Page, page_of, position
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
@@ -29,7 +34,8 @@ def put(
     """Create or replace a flow; the flow, and whether it is new.
 
     Raises:
-        Invalid: when the flow does not fit its source, or collects what does not exist.
+        Invalid: when the flow does not fit its source, or what it links to or collects does not
+            exist.
         ReadOnly: when the flow exists and refuses changes.
         BeingDeleted: when a flow of that name is not gone yet.
     """
@@ -39,20 +45,42 @@ def put(
         known = snapshot.flows([flow_id], going=True).get(flow_id)
         if known is not None and known.metadata_updated == now:  # an earlier attempt did commit
             return Changes(), (known, known.created == now)
-        flow = flow_rules.put(known, flow_id, document, by=by, version=version, now=now)
-        _require_members(snapshot, flow)
-        source = snapshot.sources([flow.source_id]).get(flow.source_id)
-        if source is not None:
-            flow_rules.require_source_fits(flow, source)
-        new_sources = () if source is not None else (_source_of(flow),)
-        changes = Changes(
-            add=(*new_sources, *(() if known else (flow,))),
-            replace=(flow,) if known else (),
-            claim=frozenset({f"flow/{flow.id}", f"source/{flow.source_id}"}),
-        )
-        return changes, (flow, known is None)
+        profile = _profile(snapshot, document.get("profile_id"))
+        flow = flow_rules.put(known, flow_id, document, profile, by=by, version=version, now=now)
+        return _changes(snapshot, known, flow), (flow, known is None)
 
     return ports.metadata.transact(decide)
+
+
+def change(ports: Ports, flow_id: FlowId, edit: Callable[[Flow], Flow], *, by: str) -> None:
+    """Put what `edit` makes of a flow in its place, if that is another flow.
+
+    Raises:
+        FlowNotFound: when there is no such flow.
+        Invalid: when the flow then collects what does not exist, or not as its source does.
+        TamsError: whatever `edit` raises.
+    """
+    version, now = ports.ids.new(), ports.clock.now()
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, None]:
+        known = existing(snapshot, flow_id)
+        if known.metadata_version == version:  # an earlier attempt did commit
+            return Changes(), None
+        edited = edit(known)
+        if edited is known:
+            return Changes(), None
+        flow = replace(edited, metadata_updated=now, updated_by=by, metadata_version=version)
+        if flow.collection == known.collection:
+            return Changes(replace=(flow,)), None
+        return _changes(snapshot, known, flow), None
+
+    ports.metadata.transact(decide)
+
+
+def find(ports: Ports, flow_id: FlowId) -> Flow:
+    """A flow by itself; raises FlowNotFound when there is no such flow."""
+    with ports.metadata.read() as snapshot:
+        return existing(snapshot, flow_id)
 
 
 def get(ports: Ports, flow_id: FlowId, within: TimeRange) -> tuple[Flow, TimeRange, Collections]:
@@ -101,14 +129,58 @@ _ORDERS: Mapping[str, Callable[[Flow], tuple[int, int | str, str]]] = {
 }
 
 
-def _require_members(snapshot: Snapshot, flow: Flow) -> None:
-    members = {FlowId(member.id) for member in flow.collection}
-    missing = members - set(snapshot.flows(members)) if members else set()
+def _profile(snapshot: Snapshot, profile_id: str | None) -> Profile | None:
+    """The profile a document links to; an empty id links to none."""
+    if not profile_id:
+        return None
+    profile = snapshot.profiles([ProfileId(profile_id)]).get(ProfileId(profile_id))
+    if profile is None:
+        raise Invalid(f"profile {profile_id} does not exist", field="profile_id")
+    return profile
+
+
+def _changes(snapshot: Snapshot, known: Flow | None, flow: Flow) -> Changes:
+    """What it takes to have `flow` in the place of `known`, if it fits what it refers to."""
+    if flow.collection:
+        _require_collection_fits(snapshot, flow)
+    source = snapshot.sources([flow.source_id]).get(flow.source_id)
+    if source is not None:
+        flow_rules.require_source_fits(flow, source)
+    left = _left(snapshot, known) if known and known.source_id != flow.source_id else ()
+    return Changes(
+        add=(*(() if source else (_source_of(flow),)), *(() if known else (flow,))),
+        replace=(flow,) if known else (),
+        remove=left,
+        claim=frozenset(
+            {
+                f"flow/{flow.id}",
+                *(f"flow/{member.id}" for member in flow.collection),
+                *(f"source/{each.source_id}" for each in (known, flow) if each),
+            }
+        ),
+    )
+
+
+def _require_collection_fits(snapshot: Snapshot, flow: Flow) -> None:
+    """Raises Invalid when `flow` collects what does not exist, or not as its source does."""
+    collecting = snapshot.all_flows({"source_id": flow.source_id, "collects": True})
+    others = [other for other in collecting if other.id != flow.id]
+    members = {FlowId(member.id) for each in (flow, *others) for member in each.collection}
+    source_of = {each.id: each.source_id for each in snapshot.flows(members).values()}
+    missing = {member.id for member in flow.collection} - source_of.keys()
     if missing:
         raise Invalid(
             f"flow_collection names flows that do not exist: {_listed(missing)}",
             field="flow_collection",
         )
+    require_agreement(flow, others, source_of | {flow.id: flow.source_id})
+
+
+def _left(snapshot: Snapshot, flow: Flow) -> tuple[Source, ...]:
+    """The source that `flow` leaves, if no other flow is of it."""
+    if len(snapshot.all_flows({"source_id": flow.source_id})) > 1:
+        return ()
+    return tuple(snapshot.sources([flow.source_id]).values())
 
 
 def _source_of(flow: Flow) -> Source:

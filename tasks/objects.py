@@ -35,7 +35,7 @@ from schemas.domain.media_object import (
 )
 from schemas.domain.query import Listing, Page, TagFilter, page_of
 from schemas.domain.segment import Link
-from schemas.domain.storage import storage_key
+from schemas.domain.storage import backend_labels, storage_key
 from tasks import jobs
 from tasks.ports import Ports, Snapshot, Work
 
@@ -75,7 +75,7 @@ def add_link(ports: Ports, object_id: ObjectId, link: Link) -> None:
         ObjectNotFound: when there is no such object, or it is only allocated.
         Invalid: when the label is that of a storage backend, or of another URL of the object.
     """
-    labels = {backend.label for backend in ports.media.backends.values()}
+    labels = backend_labels(ports.media.backends.values())
 
     def decide(snapshot: Snapshot) -> tuple[Changes, None]:
         known = _existing(snapshot, object_id)
@@ -240,7 +240,7 @@ def _instance(
             found = instance.label == label
         else:
             backend = ports.media.backends.get(instance.storage_id)
-            found = backend is not None and backend.label == label
+            found = backend is not None and label in backend_labels([backend])
         if found:
             return instance
     return None
@@ -270,7 +270,7 @@ def _make(ports: Ports, copy: Copy) -> None:
     for instance in sorted(item.instances, key=lambda each: isinstance(each, Link)):
         try:
             if isinstance(instance, Link):
-                ports.media.store_from_url(instance.url, copy.target, item.content_type)
+                ports.media.store_from_url(instance.url, copy.target, _type_of(item))
             else:
                 ports.media.copy(instance, copy.target)
         except Invalid as error:
@@ -280,6 +280,10 @@ def _make(ports: Ports, copy: Copy) -> None:
             fault = None
             break
     _settle(ports, copy, fault)
+
+
+def _type_of(item: MediaObject) -> str:
+    return item.content_type or "application/octet-stream"
 
 
 def _settle(ports: Ports, copy: Copy, fault: Fault | None) -> None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
@@ -21,14 +22,17 @@ from schemas.domain.identifiers import (
     FlowId,
     JobId,
     ObjectId,
+    ProfileId,
     SourceId,
     StorageId,
 )
 from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
+from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery
 from schemas.domain.segment import Offer, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.storage import StorageBackend
 from schemas.domain.timerange import TimeRange
@@ -50,6 +54,15 @@ class Snapshot(Protocol):
 
     def all_sources(self) -> list[Source]:
         """Every source; in no particular order."""
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile; in no particular order."""
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
@@ -126,17 +139,22 @@ class MetadataStore(Protocol):
 
 
 class MediaStore(Protocol):
-    """The object store the media is in."""
+    """The object stores the media are in.
+
+    A storage backend that is not configured is `Unavailable`.
+    """
 
     @property
     def backends(self) -> Mapping[StorageId, StorageBackend]:
         """The storage backends, by id."""
 
-    def put_url(self, storage_id: StorageId, key: str, content_type: str) -> str:
-        """A presigned URL to upload with; the upload must carry `content_type`."""
+    def put_url(
+        self, storage_id: StorageId, key: str, content_type: str, *, presigned: bool = True
+    ) -> str:
+        """A URL to upload to; the upload must carry `content_type`."""
 
-    def get_url(self, storage_id: StorageId, key: str) -> str:
-        """A presigned URL to download from."""
+    def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
+        """A URL to download from."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
@@ -144,28 +162,33 @@ class MediaStore(Protocol):
     def changed_since(self, moment: datetime) -> Iterator[Notification]:
         """Every object in a storage backend's bucket written since `moment`."""
 
+    def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
+        """Write the bytes under `key` to `into`."""
+
     def delete(self, storage_id: StorageId, keys: Collection[str]) -> None:
-        """Delete what stands under `keys`, as far as something does."""
+        """Do away with what stands under `keys`; nothing under one of them is fine.
+
+        Raises:
+            Unavailable: naming a key whose object is still there, others may be gone.
+        """
 
     def copy(self, source: Controlled, target: Controlled) -> None:
-        """Copy `source` to `target`, which is complete afterwards or not there.
+        """Copy bytes and content type, not user metadata; `target` becomes complete or stays.
 
         Raises:
             Invalid: when nothing stands at `source`.
         """
 
-    def store_from_url(self, url: str, target: Controlled, content_type: str | None) -> None:
-        """Copy what `url` gives to `target`, which is complete afterwards or not there.
+    def store_from_url(self, url: str, target: Controlled, content_type: str) -> None:
+        """Copy what `url` answers to `target`, which becomes complete or stays as it was.
 
         Raises:
-            Invalid: when `url` may not be asked, or gives nothing.
+            Invalid: when `url` may not be asked, or does not answer with content.
+            Unavailable: when whoever answers there, or the object store, cannot just now.
         """
 
-    def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
-        """Write the bytes under `key` to `into`."""
-
     def ping(self) -> None:
-        """Raises Unavailable when the object store does not answer."""
+        """Raises Unavailable when an object store does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +208,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of one entry: which of its offers failed."""
+    """What became of one entry: which of its offers failed, or why it could not be decided."""
 
     entry: Entry
     failures: Sequence[Failure]
+    fault: Fault | None = None
 
 
 class Lease(Protocol):
@@ -202,6 +226,14 @@ class Lease(Protocol):
 
 class LeaseLost(Exception):
     """Another worker has taken the shard over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The how-manieth time something is begun, and what ended the time before, if known."""
+
+    number: int
+    last_error: str | None = None
 
 
 class Inbox(Protocol):
@@ -219,6 +251,21 @@ class Inbox(Protocol):
 
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
+
+    def holds(self, shard: int, after: str) -> bool:
+        """Whether there are entries after position `after`."""
+
+    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
+        """Note that what waits after `position` is begun, until it ends in an orderly way.
+
+        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        """
+
+    def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
+        """Put the first entry after position `after` aside; it stays in the inbox, too.
+
+        What cannot be read of it is left out of the entry returned.
+        """
 
     def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
         """Entries up to `position` whose outcome was committed but not answered yet."""
@@ -249,6 +296,19 @@ class Inbox(Protocol):
 
     def waiting(self) -> list[int]:
         """The shards that have entries, or deletions to go on with."""
+
+
+class DeadOfferStore(Protocol):
+    """Entries of the inbox that were put aside."""
+
+    def all(self) -> list[DeadOffers]:
+        """Every one of them; in no particular order."""
+
+    def discard(self, entry_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+    def replay(self, entry_id: str) -> int | None:
+        """Put one back into the inbox, at once; its shard, or None if it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,12 +419,40 @@ class Notices(Protocol):
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
 
-        They are let go when the context ends without an exception, and not counted when it ends
+        Those that the last one acted upon for the same key covers are left out. They are let go,
+        and remembered, when the context ends without an exception, and not counted when it ends
         with `Unavailable`. After one was begun in vain, they are lent singly.
         """
 
     def waiting(self) -> bool:
         """Whether there are any."""
+
+
+class DeadNoticeStore(Protocol):
+    """Messages that could not be read as notifications; the oldest go when there are too many."""
+
+    def add(self, body: bytes, origin: str, reason: str, now: datetime) -> None:
+        """Keep a message as it came from `origin`."""
+
+    def all(self) -> list[DeadNotice]:
+        """Every one of them, the oldest first."""
+
+    def get(self, notice_id: str) -> DeadNotice | None:
+        """One of them; None if there is none."""
+
+    def discard(self, notice_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+
+class Subscriptions(Protocol):
+    """Topics that send notifications to us once we said that we want them."""
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names of those that the operator allows."""
+
+    def confirm(self, url: str) -> None:
+        """Open `url`; raises Unavailable when that does not succeed."""
 
 
 class Work(StrEnum):
@@ -429,6 +517,8 @@ class Limits:
     jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
 
 
 class Intake(Protocol):
@@ -447,6 +537,14 @@ class Intake(Protocol):
         """Where notifications go."""
 
     @property
+    def dead_notices(self) -> DeadNoticeStore:
+        """Where messages go that are none."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who may be asked to send more."""
+
+    @property
     def queue(self) -> TaskQueue:
         """Who is told of them."""
 
@@ -462,9 +560,12 @@ class Ports:
     metadata: MetadataStore
     media: MediaStore
     inbox: Inbox
+    dead_offers: DeadOfferStore
     jobs: JobStore
     answers: Answers
     notices: Notices
+    dead_notices: DeadNoticeStore
+    subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
     clock: Clock

@@ -4,6 +4,7 @@
   then on they are acknowledged.
 * `flush`, on a worker, decides what waits in one shard in batches: per batch one read, one
   pure decision, and one transaction that also moves the shard's cursor.
+* An entry that brings its workers down is found by deciding entries singly, and put aside.
 * A crash at any point leaves the entries in place and the cursor true; what was committed but
   not answered is answered by the next flush.
 """
@@ -12,23 +13,30 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from schemas.domain.changes import Changes, ShardCursor, shard_of
-from schemas.domain.errors import Cancelled, Invalid, Unavailable
+from schemas.domain.errors import Cancelled, Invalid, PutAside, Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
-from schemas.domain.job import Failure, Job, JobKind, JobState
+from schemas.domain.job import Failure, Fault, Job, JobKind, JobState
 from schemas.domain.media_object import MediaObject
 from schemas.domain.query import Page, SegmentQuery, decoded, encoded
 from schemas.domain.registration import Registration
 from schemas.domain.segment import Offer, Segment
+from schemas.domain.storage import backend_labels
 from schemas.domain.timerange import TimeRange
 from tasks import deletion
 from tasks.flows import existing
-from tasks.ports import Decided, Entry, Lease, LeaseLost, Ports, Snapshot
+from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost, Ports, Snapshot
 
 Objects = Mapping[ObjectId, MediaObject]
 
 log = logging.getLogger(__name__)
+
+# A batch that ended its workers so often is decided entry by entry, ...
+_ATTEMPTS_TOGETHER: Final = 2
+# ... and the entry that still does is put aside. Workers die of other things, too.
+_MOST_ATTEMPTS: Final = 6
 
 
 def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: bool) -> Job:
@@ -87,7 +95,7 @@ def flush(ports: Ports, shard: int) -> None:
         log.warning("stopped flushing: %s", lost)
         return
     # Whoever found the lease taken went away: what came since then is ours to ring for.
-    if ports.inbox.read(shard, cursor.position, 1) or ports.inbox.scheduled(shard):
+    if ports.inbox.holds(shard, cursor.position) or ports.inbox.scheduled(shard):
         ports.queue.ring(shard)
 
 
@@ -135,12 +143,47 @@ def _drain(ports: Ports, shard: int, lease: Lease) -> ShardCursor:
     noted = ports.inbox.noted(shard, cursor.epoch, unanswered)
     ports.inbox.answer(shard, noted, ports.clock.now())
     began = ports.clock.now()
-    while entries := ports.inbox.read(shard, cursor.position, ports.limits.flush_rows):
-        cursor, decided = _commit(ports, lease, cursor, entries)
-        ports.inbox.answer(shard, decided, ports.clock.now())
+    while ports.inbox.holds(shard, cursor.position):
+        with ports.inbox.attempt(shard, cursor.position) as attempt:
+            cursor, decided = _decided(ports, lease, cursor, attempt)
+            ports.inbox.answer(shard, decided, ports.clock.now())
         if (ports.clock.now() - began).total_seconds() > ports.limits.flush_seconds:
             break
     return cursor
+
+
+def _decided(
+    ports: Ports, lease: Lease, cursor: ShardCursor, attempt: Attempt
+) -> tuple[ShardCursor, list[Decided]]:
+    """Decide the next batch; one entry, after workers died of the batch; none, after more did."""
+    if attempt.number > _MOST_ATTEMPTS:
+        return _put_aside(ports, lease, cursor, attempt)
+    rows = 1 if attempt.number > _ATTEMPTS_TOGETHER else ports.limits.flush_rows
+    return _commit(ports, lease, cursor, ports.inbox.read(cursor.shard, cursor.position, rows))
+
+
+def _put_aside(
+    ports: Ports, lease: Lease, cursor: ShardCursor, attempt: Attempt
+) -> tuple[ShardCursor, list[Decided]]:
+    """Move past an entry that nobody survives, and keep it for somebody to look at."""
+    now = ports.clock.now()
+    died = f"{attempt.number - 1} attempts to decide it did not end"
+    reason = f"{died}, the last with {attempt.last_error}" if attempt.last_error else died
+    entry = ports.inbox.bury(cursor.shard, cursor.position, reason, now)
+    log.error("entry %s of shard %d is put aside: %s", entry.id, cursor.shard, reason)
+    error = PutAside(f"not registered: {reason}; it is kept as dead letter")
+    failures = [Failure.of(offer, error, now) for offer in entry.offers]
+    decided = [Decided(entry, failures, Fault.of(error, now))]
+    ports.inbox.note(cursor.shard, lease.epoch, decided)
+    moved = ShardCursor(cursor.shard, entry.id, lease.epoch)
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, None]:
+        if _still_there(snapshot, cursor, moved, lease):
+            return Changes(replace=(moved,)), None
+        return Changes(), None
+
+    ports.metadata.transact(decide)
+    return moved, decided
 
 
 def _commit(
@@ -150,12 +193,8 @@ def _commit(
     moved = ShardCursor(cursor.shard, entries[-1].id, lease.epoch)
 
     def decide(snapshot: Snapshot) -> tuple[Changes, list[Decided]]:
-        lease.require()
-        stored = snapshot.shard(cursor.shard)
-        if stored == moved:  # an earlier attempt did commit, only its answer was lost
+        if not _still_there(snapshot, cursor, moved, lease):
             return Changes(), ports.inbox.noted(cursor.shard, lease.epoch, entries)
-        if stored.position != cursor.position or stored.epoch > lease.epoch:
-            raise LeaseLost(f"shard {cursor.shard} has moved on to {stored.position}")
         registration = _registration(ports, snapshot, entries)
         followed = {entry.job_id for entry in entries if entry.followed}
         cancelled = ports.jobs.cancelled(list(followed)) if followed else frozenset[JobId]()
@@ -171,6 +210,21 @@ def _commit(
         return replace(changes, replace=(*changes.replace, moved)), decided
 
     return moved, ports.metadata.transact(decide)
+
+
+def _still_there(snapshot: Snapshot, cursor: ShardCursor, moved: ShardCursor, lease: Lease) -> bool:
+    """Whether the shard is at `cursor`; False if an attempt to move it went unanswered.
+
+    Raises:
+        LeaseLost: when somebody else moved it.
+    """
+    lease.require()
+    stored = snapshot.shard(cursor.shard)
+    if stored == moved:
+        return False
+    if stored.position != cursor.position or stored.epoch > lease.epoch:
+        raise LeaseLost(f"shard {cursor.shard} has moved on to {stored.position}")
+    return True
 
 
 def _decide(ports: Ports, registration: Registration, entry: Entry) -> Decided:
@@ -201,6 +255,6 @@ def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) ->
         snapshot.flows(hulls),
         snapshot.objects(wanted, likely_for=hulls),
         snapshot.segments_around(hulls),
-        labels={backend.label for backend in ports.media.backends.values()},
+        labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
     )

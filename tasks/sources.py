@@ -1,14 +1,16 @@
-"""Reading sources; they are made by their flows."""
+"""Reading sources and describing them; they are made by their flows."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from schemas.domain.changes import Changes
 from schemas.domain.collections import Collections
 from schemas.domain.errors import SourceNotFound
 from schemas.domain.identifiers import SourceId
 from schemas.domain.query import Page, SourceQuery, page_of, position
 from schemas.domain.source import Source
 from tasks.flows import collections, is_collected_by
-from tasks.ports import Ports
+from tasks.ports import Ports, Snapshot
 
 
 def get(ports: Ports, source_id: SourceId) -> tuple[Source, Collections]:
@@ -18,10 +20,45 @@ def get(ports: Ports, source_id: SourceId) -> tuple[Source, Collections]:
         SourceNotFound: when there is no such source.
     """
     with ports.metadata.read() as snapshot:
-        source = snapshot.sources([source_id]).get(source_id)
-        if source is None:
-            raise SourceNotFound(f"source {source_id} does not exist")
-        return source, collections(snapshot)
+        return existing(snapshot, source_id), collections(snapshot)
+
+
+def find(ports: Ports, source_id: SourceId) -> Source:
+    """A source by itself; raises SourceNotFound when there is no such source."""
+    with ports.metadata.read() as snapshot:
+        return existing(snapshot, source_id)
+
+
+def existing(snapshot: Snapshot, source_id: SourceId) -> Source:
+    """The source called `source_id`; raises SourceNotFound when there is none."""
+    source = snapshot.sources([source_id]).get(source_id)
+    if source is None:
+        raise SourceNotFound(f"source {source_id} does not exist")
+    return source
+
+
+def change(ports: Ports, source_id: SourceId, edit: Callable[[Source], Source], *, by: str) -> None:
+    """Put what `edit` makes of a source in its place, if that is another source.
+
+    Raises:
+        SourceNotFound: when there is no such source.
+        TamsError: whatever `edit` raises.
+    """
+    now = ports.clock.now()
+    written: Source | None = None
+
+    def decide(snapshot: Snapshot) -> tuple[Changes, None]:
+        nonlocal written
+        known = existing(snapshot, source_id)
+        if known == written:  # an earlier attempt did commit
+            return Changes(), None
+        edited = edit(known)
+        if edited is known:
+            return Changes(), None
+        written = replace(edited, updated=now, updated_by=by)
+        return Changes(replace=(written,)), None
+
+    ports.metadata.transact(decide)
 
 
 def listing(ports: Ports, query: SourceQuery) -> tuple[Page[Source], Collections]:

@@ -34,6 +34,26 @@ def put_flow(api: httpx.Client, **more: Any) -> str:
     return flow_id
 
 
+def a_profile(profile_id: str, **more: Any) -> dict[str, Any]:
+    technical = {"format", "codec", "container", "essence_parameters"}
+    metadata = {name: value for name, value in video("").items() if name in technical}
+    return {"id": profile_id, "flow_metadata": {**metadata, "avg_bit_rate": 4_000}, **more}
+
+
+def put_profile(api: httpx.Client, **more: Any) -> str:
+    profile_id = new_id()
+    response = api.post(f"/service/profiles/{profile_id}", json=a_profile(profile_id, **more))
+    assert response.status_code == 201, response.text
+    return profile_id
+
+
+def put_linked_flow(api: httpx.Client, profile_id: str, **more: Any) -> str:
+    flow = {"id": new_id(), "source_id": new_id(), "profile_id": profile_id, **more}
+    response = api.put(f"/flows/{flow['id']}", json=flow)
+    assert response.status_code == 201, response.text
+    return str(flow["id"])
+
+
 def allocate(api: httpx.Client, flow_id: str, count: int) -> list[str]:
     response = api.post(f"/flows/{flow_id}/storage", json={"limit": count})
     assert response.status_code == 201, response.text

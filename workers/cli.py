@@ -6,59 +6,49 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
-from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from socket import gethostname
 from threading import Thread
 from time import sleep
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 import click
 
 from infra.settings import Settings, SettingsError, is_loopback
 from infra.telemetry import configure_logging
-from schemas.domain.errors import TamsError, Unavailable
+from schemas.domain.errors import Unavailable
 from tasks import ingest
 from tasks.ports import Intake
+from workers.plainly import plainly
 
-_CLIENT: Final = ("demo", "get", "ingest")
+# Commands that are in modules of their own, which are imported when needed.
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "dead-letters": "workers.dead_letters",
+    "demo": "workers.client.commands",
+    "get": "workers.client.commands",
+    "ingest": "workers.client.commands",
+}
 _PAUSE_S: Final = 5.0
 # Streams of events have no end of their own; when the server stops, they are left this long.
 _STREAMS_END_S: Final = 5
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _plainly(command: Callable[P, T]) -> Callable[P, T]:
-    """Have `command` end with one line where the fault is not in the program."""
-
-    @wraps(command)
-    def plain(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except (SettingsError, TamsError) as error:
-            raise click.ClickException(str(error)) from error
-
-    return plain
-
 
 class _Commands(click.Group):
-    """The commands of this module, and those of the client, which are imported when needed."""
+    """The commands of this module, and those in others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_CLIENT])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _CLIENT:
+        if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        from workers.client import commands
-
-        command: click.Command = getattr(commands, cmd_name)
+        module = import_module(_ELSEWHERE[cmd_name])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 
@@ -78,24 +68,24 @@ def up(only: tuple[str, ...]) -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def init() -> None:
-    """Create the bucket and the tables, where they are missing."""
+    """Create buckets and tables where they are missing, and open the buckets to browsers."""
     configure_logging()
-    from infra.s3 import S3MediaStore
+    from infra.buckets import prepare
     from infra.vast.migrate import migrate
     from infra.vast.session import Database
 
     settings = Settings.from_env()
-    if S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket():
-        click.echo(f"created bucket {settings.s3.bucket}")
+    for bucket in prepare(settings.backends, settings.cors_origins):
+        click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
         click.echo(f"created table {name}")
     click.echo("the store is ready")
 
 
 @main.command()
-@_plainly
+@plainly
 def api() -> None:
     """Serve the HTTP API."""
     from granian import Granian
@@ -130,14 +120,16 @@ def api() -> None:
     show_default="TAMS_WORKER_CONCURRENCY",
     help="Tasks to work on at once.",
 )
-@_plainly
+@plainly
 def worker(queues: str, concurrency: int | None) -> None:
     """Work on what waits in the queues."""
     configure_logging()
     from infra.bootstrap import preload
     from workers.app import app
+    from workers.watchdog import Watchdog
 
     preload()  # once, before the children are forked
+    Watchdog(app, queues.split(","), Settings.from_env().watchdog_s).watch()
     app.Worker(
         queues=queues,
         loglevel="INFO",
@@ -150,7 +142,7 @@ def worker(queues: str, concurrency: int | None) -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def beat() -> None:
     """Call for periodic work."""
     configure_logging()
@@ -160,7 +152,7 @@ def beat() -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def listen() -> None:
     """Take the notifications of object stores."""
     configure_logging()
@@ -169,6 +161,7 @@ def listen() -> None:
     from api import create_listener
     from infra.bootstrap import build_intake
     from workers.app import app
+    from workers.feeds import following
 
     settings = Settings.from_env()
     _require_loopback(settings.listener_host, "TAMS_LISTENER_HOST")
@@ -182,7 +175,8 @@ def listen() -> None:
     unheard_since = intake.notices.unheard_since()
     Thread(target=_catch_up, args=(intake, unheard_since), daemon=True).start()
     try:
-        server.start()
+        with following(settings.ingest_sources, intake):
+            server.start()
     except KeyboardInterrupt:
         server.stop()
 

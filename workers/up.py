@@ -96,7 +96,7 @@ async def _supervise(endpoints: Path, environ: Mapping[str, str], only: Collecti
     output = _Output(Console(highlight=False, width=_TABLE_WIDTH))
 
     def changed(processes: Mapping[str, int]) -> None:
-        write_private(endpoints, json.dumps(facts(planned.settings, processes), indent=2) + "\n")
+        write_private(endpoints, json.dumps(facts(planned, processes), indent=2) + "\n")
 
     services = [each for each in _services(planned) if each.name not in elsewhere]
     supervisor = Supervisor(services, output.line, changed)
@@ -202,7 +202,9 @@ def _addresses(settings: Settings) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_row("API", Address(settings.api_host, settings.api_port).url, "none needed")
     table.add_row("S3", s3.endpoint, f"{s3.access_key}\n{s3.secret_key}")
-    table.add_row("", f"bucket {s3.bucket}, region {s3.region}", "")
+    for each in settings.backends:
+        elsewhere = f", at {each.store.endpoint}" if each.store.endpoint != s3.endpoint else ""
+        table.add_row("", f"bucket {each.backend.bucket}, region {each.backend.region}{elsewhere}")
     table.add_row("VAST", vast.endpoint, f"{vast.access_key}\n{vast.secret_key}")
     table.add_row("", f"bucket {vast.bucket}, schema {vast.schema}", "")
     table.add_row("Redis", settings.redis_url, "in the address")

@@ -4,18 +4,21 @@
   on every write.
 * Where a shard stands is kept in the database, not here: streams are read after that position,
   with no consumer group, and cut off behind it.
+* What is begun is noted before, and the note goes when it ends: what brings its worker down leaves
+  it there.
 * Answering and letting go of entries is one Redis transaction: what is still in a stream at or
   below the position in the database has not been answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, cast
 
 import redis
 
 from infra.broker.connection import Broker, Lock
+from infra.broker.dead_offers import bury, stream_of
 from infra.broker.jobs import (
     JOB_S,
     create_job,
@@ -29,10 +32,11 @@ from schemas.domain.identifiers import DeletionId, FlowId, JobId
 from schemas.domain.job import Job
 from schemas.domain.segment import Offer
 from schemas.inbox import decode_offers, encode_offers
-from tasks.ports import Decided, Entry, Lease
+from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost
 
 _OFFERS_PER_ENTRY: Final = 500
 _ENTRIES_PER_READ: Final = 200
+_ERROR: Final = "error"
 
 
 class _ShardLease:
@@ -59,7 +63,7 @@ class RedisInbox:
 
     def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
         """Make offers and job durable at once; see `Inbox.append`."""
-        stream = _stream(shard)
+        stream = stream_of(shard)
         with self._broker.translated() as client:
             waiting = client.xlen(stream)
             if waiting >= self._high_water:
@@ -108,11 +112,48 @@ class RedisInbox:
                 after = entries[-1].id
         return entries
 
+    def holds(self, shard: int, after: str) -> bool:
+        """Whether there are entries after position `after`."""
+        with self._broker.translated() as client:
+            return bool(client.xrange(stream_of(shard), min=f"({after}", count=1))
+
+    @contextmanager
+    def attempt(self, shard: int, position: str) -> Iterator[Attempt]:
+        """Note that what waits after `position` is begun; see `Inbox.attempt`."""
+        key = _attempts(shard)
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            pipe.hincrby(key, position, 1)
+            pipe.hget(key, _ERROR)
+            number, error = pipe.execute()
+        try:
+            yield Attempt(number, error.decode() if error else None)
+        except (Unavailable, LeaseLost):
+            with suppress(Unavailable):
+                self._forget_attempts(key)
+            raise
+        except Exception as error:
+            with suppress(Unavailable), self._broker.translated() as client:
+                client.hset(key, _ERROR, f"{type(error).__name__}: {error}")
+            raise
+        self._forget_attempts(key)
+
+    def _forget_attempts(self, key: str) -> None:
+        with self._broker.translated() as client:
+            client.delete(key)
+
+    def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
+        """Put the first entry after position `after` aside; see `Inbox.bury`."""
+        with self._broker.translated() as client:
+            found = client.xrange(stream_of(shard), min=f"({after}", count=1)
+            ((raw_id, fields),) = cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
+            bury(client, f"{shard}-{raw_id.decode()}", shard, fields, reason, now)
+        return _entry_or_bare(raw_id, fields)
+
     def decided_unanswered(self, shard: int, position: str) -> list[Entry]:
         """Entries up to `position` whose outcome was committed but not answered yet."""
         with self._broker.translated() as client:
-            found = cast("list[Any]", client.xrange(_stream(shard), max=position))
-        return [_entry(entry_id, fields) for entry_id, fields in found]
+            found = cast("list[Any]", client.xrange(stream_of(shard), max=position))
+        return [_entry_or_bare(entry_id, fields) for entry_id, fields in found]
 
     def note(self, shard: int, epoch: int, decided: Sequence[Decided]) -> None:
         """Keep the failures of a batch before it is committed, in place of those noted before."""
@@ -137,7 +178,7 @@ class RedisInbox:
             return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             settle(pipe, decided, now, self._job_changes_kept)
-            pipe.xtrim(_stream(shard), minid=_following(decided[-1].entry.id), approximate=False)
+            pipe.xtrim(stream_of(shard), minid=_following(decided[-1].entry.id), approximate=False)
             pipe.execute()
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
@@ -145,7 +186,7 @@ class RedisInbox:
 
         New entries get ids after the cursor's position, and the lease an epoch after its epoch.
         """
-        stream = _stream(cursor.shard)
+        stream = stream_of(cursor.shard)
         with self._broker.translated() as client:
             if lease.epoch <= cursor.epoch:
                 lease.epoch = cursor.epoch + 1
@@ -180,7 +221,7 @@ class RedisInbox:
         """The shards that have entries, or deletions to go on with."""
         with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
             for shard in self._shards:
-                pipe.xlen(_stream(shard))
+                pipe.xlen(stream_of(shard))
                 pipe.zcard(_deletions(shard))
             counts = iter(pipe.execute())
         return [
@@ -192,16 +233,16 @@ class RedisInbox:
 
 def _range(client: redis.Redis, shard: int, after: str, count: int) -> list[Entry]:
     """The next `count` entries after position `after`."""
-    found = client.xrange(_stream(shard), min=f"({after}", count=count)
+    found = client.xrange(stream_of(shard), min=f"({after}", count=count)
     return [_entry(entry_id, fields) for entry_id, fields in cast("list[Any]", found)]
-
-
-def _stream(shard: int) -> str:
-    return f"tams:inbox:{shard}"
 
 
 def _deletions(shard: int) -> str:
     return f"tams:deletions:{shard}"
+
+
+def _attempts(shard: int) -> str:
+    return f"tams:attempts:{shard}"
 
 
 def _epoch(shard: int) -> str:
@@ -232,3 +273,14 @@ def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
         last=fields[b"last"] == b"1",
         followed=fields[b"followed"] == b"1",
     )
+
+
+def _entry_or_bare(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    """An entry, without its offers when these cannot be read."""
+    try:
+        return _entry(entry_id, fields)
+    except (KeyError, TypeError, ValueError):
+        flow_id, job_id = (fields.get(key, b"").decode("latin-1") for key in (b"flow", b"job"))
+        return Entry(
+            entry_id.decode(), JobId(job_id), FlowId(flow_id), [], last=True, followed=True
+        )

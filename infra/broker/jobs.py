@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha1
 from math import ceil
@@ -37,27 +37,32 @@ _NOTHING_YET: Final = "0-0"
 # A redis.Pipeline, whose commands the library types as if they answered at once.
 Pipeline = Any
 
-# Keys: job, failures, reply, ended, changes. Arguments: id, now, change, changes kept, seconds.
+# Keys: job, failures, reply, ended, changes.
+# Arguments: id, now, change, failures, changes kept, seconds kept.
 _CHANGE: Final = """
 local state, followed = unpack(redis.call('HMGET', KEYS[1], 'state', 'followed'))
 if not state or state == 'done' or state == 'error' or state == 'cancelled' then return 0 end
 local change = cjson.decode(ARGV[3])
 for name, value in pairs(change.set) do redis.call('HSET', KEYS[1], name, value) end
 for name, count in pairs(change.add) do redis.call('HINCRBY', KEYS[1], name, count) end
+if change.set.state == 'done' and redis.call('HEXISTS', KEYS[1], 'fault') == 1 then
+  redis.call('HSET', KEYS[1], 'state', 'error')
+end
+if ARGV[4] ~= '' then redis.call('RPUSH', KEYS[2], ARGV[4]) end
 if change.begins then redis.call('HSETNX', KEYS[1], 'started', ARGV[2]) end
 redis.call('HSET', KEYS[1], 'updated', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 if followed == '1' then
   local fields = redis.call('HGETALL', KEYS[1])
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'id', ARGV[1], unpack(fields))
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'id', ARGV[1], unpack(fields))
   if change.ends then redis.call('RPUSH', KEYS[4], ARGV[1]) end
 else
-  redis.call('EXPIRE', KEYS[1], ARGV[5])
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
+  redis.call('EXPIRE', KEYS[1], ARGV[6])
+  redis.call('EXPIRE', KEYS[2], ARGV[6])
 end
 if change.ends then
   redis.call('RPUSH', KEYS[3], 1)
-  redis.call('EXPIRE', KEYS[3], ARGV[5])
+  redis.call('EXPIRE', KEYS[3], ARGV[6])
 end
 return 1
 """
@@ -71,6 +76,21 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What becomes of a job that goes on: fields set and counted up, failures added.
+
+    It `begins` the job if nothing was done of it before; if it `ends` as `done` with a fault, the
+    state is `error`.
+    """
+
+    set: dict[str, str]
+    add: Mapping[str, int] = field(default_factory=dict)
+    failures: bytes = b""
+    begins: bool = True
+    ends: bool = False
 
 
 class RedisJobs:
@@ -88,18 +108,18 @@ class RedisJobs:
 
     def advance(self, job_id: JobId, done: int, now: datetime) -> None:
         """Say how much of a job has been done."""
-        self._change(job_id, now, {"state": JobState.STARTED.value, "done": str(done)})
+        self._change(job_id, now, _Change({"state": JobState.STARTED.value, "done": str(done)}))
 
     def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
         """Say that a job is done, or why it cannot be; wakes whoever waits."""
         changed = {"state": JobState.DONE.value}
         if fault is not None:
             changed = {"state": fault.ends_in.value, "fault": orjson.dumps(fault).decode()}
-        self._change(job_id, now, changed, ends=True)
+        self._change(job_id, now, _Change(changed, ends=True))
 
     def cancel(self, job_id: JobId, now: datetime) -> None:
         """Have whoever works on a job stop, at the next step."""
-        self._change(job_id, now, {"cancelling": "1"}, begins=False)
+        self._change(job_id, now, _Change({"cancelling": "1"}, begins=False))
 
     def cancelled(self, job_ids: Sequence[JobId]) -> set[JobId]:
         """Those of the jobs that are to stop."""
@@ -202,18 +222,10 @@ class RedisJobs:
         """Raises Unavailable when the broker does not answer."""
         self._broker.ping()
 
-    def _change(
-        self,
-        job_id: JobId,
-        now: datetime,
-        changed: Mapping[str, str],
-        *,
-        begins: bool = True,
-        ends: bool = False,
-    ) -> None:
+    def _change(self, job_id: JobId, now: datetime, change: "_Change") -> None:
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             pipe.script_load(_CHANGE)
-            _queue_change(pipe, job_id, now, self._changes_kept, changed, begins=begins, ends=ends)
+            _queue_change(pipe, job_id, now, self._changes_kept, change)
             pipe.execute()
 
     def _jobs(self, ids: Sequence[JobId]) -> list[Job]:
@@ -267,38 +279,34 @@ def settle(pipe: Pipeline, decided: Sequence[Decided], now: datetime, changes_ke
 
 
 def _settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: int) -> None:
-    entry = outcome.entry
-    if outcome.failures:
-        pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
+    entry, failures = outcome.entry, outcome.failures
     state = JobState.STARTED
     if entry.last:
-        cancelled = any(failure.cancelled for failure in outcome.failures)
+        cancelled = any(failure.cancelled for failure in failures)
         state = JobState.CANCELLED if cancelled else JobState.DONE
-    counts = {"done": len(entry.offers), "failed": len(outcome.failures)}
-    changed = {"state": state.value}
-    _queue_change(pipe, entry.job_id, now, changes_kept, changed, counts, ends=entry.last)
+    change = _Change(
+        {"state": state.value},
+        {"done": len(entry.offers), "failed": len(failures)},
+        encode_failures(failures) if failures else b"",
+        ends=entry.last,
+    )
+    if outcome.fault is not None:
+        change.set["fault"] = orjson.dumps(outcome.fault).decode()
+    _queue_change(pipe, entry.job_id, now, changes_kept, change)
 
 
 def _queue_change(
-    pipe: Pipeline,
-    job_id: JobId,
-    now: datetime,
-    changes_kept: int,
-    changed: Mapping[str, str],
-    counted: Mapping[str, int] | None = None,
-    *,
-    begins: bool = True,
-    ends: bool = False,
+    pipe: Pipeline, job_id: JobId, now: datetime, changes_kept: int, change: _Change
 ) -> None:
-    """Queue a change of a job that has not ended, by the script, which the broker has been given.
+    """Queue a change by the script, which the broker has been given.
 
-    A job that was forgotten stays so.
+    A job that has ended stays as it is, and one that was forgotten stays so.
     """
-    change = {"set": changed, "add": counted or {}, "begins": begins, "ends": ends}
     keys = (_job(job_id), _failures_of(job_id), _reply(job_id), _ENDED, _CHANGES)
-    kept_s = _REPLY_S if ends else JOB_S
-    arguments = (job_id, now.isoformat(), orjson.dumps(change), changes_kept, kept_s)
-    pipe.evalsha(_CHANGE_NAME, len(keys), *keys, *arguments)
+    kept_s = _REPLY_S if change.ends else JOB_S
+    fields = {"set": change.set, "add": change.add, "begins": change.begins, "ends": change.ends}
+    arguments = (job_id, now.isoformat(), orjson.dumps(fields), change.failures)
+    pipe.evalsha(_CHANGE_NAME, len(keys), *keys, *arguments, changes_kept, kept_s)
 
 
 def _job(job_id: str) -> str:

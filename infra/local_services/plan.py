@@ -6,6 +6,7 @@
   process of the store cannot tell a local service from the real thing.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from infra.local_services.valkey import valkey
 from infra.local_services.vast import vast
 from infra.settings import Settings
 
-NOTIFICATIONS_PATH = "/notifications/seaweedfs"
+NOTIFICATIONS_PATH = "/notifications"
 
 _API_PORT, _LISTENER_PORT = 4010, 4011
 
@@ -46,8 +47,13 @@ def plan(directory: Path, environ: Mapping[str, str], elsewhere: Collection[str]
     return _Planner(directory, environ, elsewhere).plan()
 
 
-def facts(settings: Settings, processes: Mapping[str, int]) -> dict[str, Any]:
-    """What scripts may want to know about a running store; secrets included."""
+def facts(planned: Plan, processes: Mapping[str, int]) -> dict[str, Any]:
+    """What scripts may want to know about a running store; secrets included.
+
+    `s3` is the object store of those backends that do not say another, and a bucket there.
+    `storage_backends` is what was declared, null if nothing was.
+    """
+    settings = planned.settings
     s3, vast_db = settings.s3, settings.vast
     return {
         "api": Address(settings.api_host, settings.api_port).url,
@@ -56,8 +62,9 @@ def facts(settings: Settings, processes: Mapping[str, int]) -> dict[str, Any]:
             "region": s3.region,
             "access_key": s3.access_key,
             "secret_key": s3.secret_key,
-            "bucket": s3.bucket,
+            "bucket": _bucket(settings),
         },
+        "storage_backends": json.loads(planned.environ.get("TAMS_STORAGE_BACKENDS") or "null"),
         "vast": {
             "endpoint": vast_db.endpoint,
             "access_key": vast_db.access_key,
@@ -72,6 +79,12 @@ def facts(settings: Settings, processes: Mapping[str, int]) -> dict[str, Any]:
         },
         "processes": dict(processes),
     }
+
+
+def _bucket(settings: Settings) -> str | None:
+    """The bucket in the object store of `TAMS_S3_*` that media go to, if any is there."""
+    here = [e.backend for e in settings.backends if e.store.endpoint == settings.s3.endpoint]
+    return max(here, key=lambda backend: backend.default).bucket if here else None
 
 
 def _listener(settings: Settings) -> Address:
@@ -144,5 +157,11 @@ class _Planner:
     def _seaweedfs(self, address: Address, listener: Address, settings: Settings) -> Service:
         webhook = Webhook(f"{listener.url}{NOTIFICATIONS_PATH}", settings.listener_token)
         return seaweedfs(
-            self._directory, address, settings.s3, webhook, ports=self._ports, memory=self._memory
+            self._directory,
+            address,
+            settings.s3,
+            settings.backends,
+            webhook,
+            ports=self._ports,
+            memory=self._memory,
         )

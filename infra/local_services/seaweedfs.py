@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,14 +24,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.backends import BackendSettings, S3Settings
 from infra.local_services.directory import Memory, make_directory, write_private
 from infra.local_services.ports import Address, PortChooser
 from infra.local_services.service import HEALTH_TIMEOUT_S, Service, StartError, without_ours
-from infra.settings import S3Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CORSRuleTypeDef
 
 _GRPC = 10_000
 _PARTS = ("master", "volume", "filer", "s3", "admin")
@@ -55,13 +54,6 @@ buffer_size = 100000
 """
 
 _NOISE = re.compile(r"I\d{4} |\[watermill\].*level=INFO|\"$|[╔║╚]")
-_CORS_RULE: "CORSRuleTypeDef" = {
-    "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
-    "AllowedOrigins": ["*"],
-    "AllowedHeaders": ["*"],
-    "ExposeHeaders": ["ETag", "Content-Length", "Content-Range", "Accept-Ranges"],
-    "MaxAgeSeconds": 3600,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +68,13 @@ def seaweedfs(
     directory: Path,
     address: Address,
     settings: S3Settings,
+    backends: Sequence[BackendSettings],
     webhook: Webhook,
     *,
     ports: PortChooser,
     memory: Memory,
 ) -> Service:
-    """An S3 store with its data in `directory`.
+    """An S3 store with its data in `directory`, for those of `backends` that are in it.
 
     Raises:
         StartError: when there is no `weed` or no port for it.
@@ -90,9 +83,10 @@ def seaweedfs(
     home = make_directory(directory / "seaweedfs")
     make_directory(home / "store")
     chosen = _ports(address, ports)
+    ours = [each for each in backends if each.store.endpoint == settings.endpoint]
     for name, text in {
         "mini.options": _options(address.host, chosen, memory),
-        "s3.json": _identities(settings),
+        "s3.json": _identities([settings, *(each.store for each in ours)]),
         "security.toml": _signing_keys(memory),
         "notification.toml": _NOTIFICATIONS.format(
             endpoint=json.dumps(webhook.url), token=json.dumps(webhook.token)
@@ -104,7 +98,7 @@ def seaweedfs(
         argv=(binary, "-logtostderr=true", "-v=-1", "mini", "-options=mini.options"),
         env={**without_ours(ports.environ), "HOME": str(home)},
         cwd=home,
-        healthy=partial(_prepared, client(settings), settings.bucket),
+        healthy=partial(_prepared, client(settings), {each.backend.bucket for each in ours}),
         stop_timeout_s=6.0,
         noise=_NOISE,
         leftovers=tuple(
@@ -131,25 +125,14 @@ def client(settings: S3Settings) -> "S3Client":
     )
 
 
-def _prepared(s3: "S3Client", bucket: str) -> bool:
-    """Whether `bucket` can be used with the keys, from a browser too; made so if need be."""
+def _prepared(s3: "S3Client", buckets: Collection[str]) -> bool:
+    """Whether `buckets` can be used with the keys; they are made if need be."""
     try:
-        if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        present = {each["Name"] for each in s3.list_buckets()["Buckets"]}
+        for bucket in set(buckets) - present:
             s3.create_bucket(Bucket=bucket)
-        if not _has_cors(s3, bucket):
-            s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [_CORS_RULE]})
     except (BotoCoreError, ClientError):
         return False
-    return True
-
-
-def _has_cors(s3: "S3Client", bucket: str) -> bool:
-    try:
-        s3.get_bucket_cors(Bucket=bucket)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchCORSConfiguration":
-            return False
-        raise
     return True
 
 
@@ -186,11 +169,11 @@ def _options(host: str, ports: Mapping[str, int], memory: Memory) -> str:
     return "".join(f"{name}={value}\n" for name, value in options.items())
 
 
-def _identities(settings: S3Settings) -> str:
-    keys = {"accessKey": settings.access_key, "secretKey": settings.secret_key}
+def _identities(stores: Sequence[S3Settings]) -> str:
+    keys = {store.access_key: store.secret_key for store in stores}
     identity = {
         "name": "tams",
-        "credentials": [keys],
+        "credentials": [{"accessKey": key, "secretKey": secret} for key, secret in keys.items()],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     return json.dumps({"identities": [identity]})

@@ -27,14 +27,17 @@ from schemas.domain.identifiers import (
     FlowId,
     JobId,
     ObjectId,
+    ProfileId,
     SourceId,
     StorageId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.job import Job, JobFailure, JobFilter
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
+from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
 from schemas.domain.segment import Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
@@ -126,6 +129,20 @@ class VastSnapshot:
     def all_sources(self) -> list[Source]:
         """Every source."""
         return self._records(tables.SOURCES, rows.source_from)
+
+    def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
+        """Those of the profiles named that exist."""
+        found = self._records(tables.PROFILES, rows.profile_from, isin=("id", list(ids)))
+        return {profile.id: profile for profile in found}
+
+    def all_profiles(self) -> list[Profile]:
+        """Every profile."""
+        return self._records(tables.PROFILES, rows.profile_from)
+
+    def service(self) -> ServiceInfo | None:
+        """What is said of this service; None until something is."""
+        found = self._records(tables.SERVICE, rows.service_from)
+        return found[0] if found else None
 
     def objects(
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()

@@ -4,8 +4,8 @@
   transaction or not at all.
 * The database has no unique constraint. Whoever adds a thing under a name that others may choose
   too *claims* the name: of two transactions that claim one name at once, only one commits.
-* A record is replaced only by the transaction that read it, so that a change made meanwhile by
-  another writer is noticed, not overwritten.
+* A record is replaced or removed only by the transaction that read it, so that a change made
+  meanwhile by another writer is noticed, not overwritten.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
 from schemas.domain.job import Job, JobFailure
 from schemas.domain.media_object import Copy, MediaObject, Orphan
+from schemas.domain.profile import Profile
 from schemas.domain.segment import Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 
 
@@ -47,6 +49,8 @@ Record = (
     | Copy
     | Orphan
     | Deletion
+    | Profile
+    | ServiceInfo
     | Problem
     | ShardCursor
     | Job

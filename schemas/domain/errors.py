@@ -45,6 +45,10 @@ class Conflict(Unavailable):
     retryable = True
 
 
+class PutAside(TamsError):
+    """It could not be decided, and is kept for somebody to look at."""
+
+
 class BeingDeleted(Unavailable):
     """The flow is still being deleted."""
 
@@ -65,6 +69,14 @@ class SourceNotFound(NotFound):
     """The source does not exist."""
 
 
+class ProfileNotFound(NotFound):
+    """The profile does not exist."""
+
+
+class NotSet(NotFound):
+    """The thing exists, but has no such property."""
+
+
 class ObjectNotFound(NotFound):
     """The object does not exist, or is allocated but not registered yet."""
 
@@ -75,3 +87,7 @@ class DeletionNotFound(NotFound):
 
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter."""

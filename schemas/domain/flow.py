@@ -4,15 +4,19 @@
 * What the store manages itself (times, the timerange, `collected_by`) is ignored on input.
 * A flow that is read-only refuses every change to it and its segments.
 * A flow shares the format of its source.
+* A flow that links to a profile has its technical fields from there, and they cannot be changed
+  one by one; an empty `profile_id` ends that, and leaves the flow the fields it has.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from schemas.domain.errors import BeingDeleted, Invalid, ReadOnly
-from schemas.domain.identifiers import DeletionId, FlowId, SourceId
+from schemas.domain.identifiers import DeletionId, FlowId, ProfileId, SourceId
+from schemas.domain.profile import TECHNICAL, Profile, technical
 from schemas.domain.source import Source, Tags
 from schemas.domain.timerange import NEVER, TimeRange
 
@@ -77,6 +81,11 @@ class Flow:
         return str(self.document["format"])
 
     @property
+    def profile_id(self) -> ProfileId | None:
+        """The profile its technical fields are from."""
+        return self.document.get("profile_id")
+
+    @property
     def container(self) -> str | None:
         """The MIME type of its media objects, needed before any can be stored."""
         return self.document.get("container")
@@ -107,6 +116,46 @@ class Flow:
         items = self.document.get("flow_collection") or ()
         return tuple(Member(item["id"], item.get("role")) for item in items)
 
+    def field(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """The value of a field; None when it is not set."""
+        return self.document.get(name)
+
+    def with_field(self, name: str, value: object) -> "Flow":
+        """This flow with another value of a field; None takes the field away.
+
+        Raises:
+            Invalid: when the flow has that field from a profile, or cannot collect that.
+            ReadOnly: when the flow refuses changes, to anything but `read_only`.
+        """
+        if name != "read_only":
+            self.require_writable()
+        if name in TECHNICAL and self.profile_id:
+            raise Invalid(
+                f"flow {self.id} has its {name} from profile {self.profile_id}: unlink it first, "
+                'by putting the flow with "profile_id": ""',
+                field=name,
+            )
+        if value is None and name not in self.document:
+            return self
+        document = {**self.document, name: value}
+        if value is None:
+            del document[name]
+        changed = replace(self, document=document)
+        changed.require_collectable()
+        return changed
+
+    def require_collectable(self) -> None:
+        """Raises Invalid when the flow collects itself, or another one twice."""
+        members = [member.id for member in self.collection]
+        if self.id in members:
+            raise Invalid(f"flow {self.id} cannot collect itself", field="flow_collection")
+        twice = [each for each, times in Counter(members).items() if times > 1]
+        if twice:
+            raise Invalid(
+                f"flow_collection names flows more than once: {', '.join(twice)}",
+                field="flow_collection",
+            )
+
     def require_writable(self) -> None:
         """Raises ReadOnly when the flow refuses changes."""
         if self.read_only:
@@ -123,6 +172,7 @@ def put(
     known: Flow | None,
     flow_id: FlowId,
     document: Mapping[str, Any],
+    profile: Profile | None = None,
     *,
     by: str,
     version: str,
@@ -130,16 +180,19 @@ def put(
 ) -> Flow:
     """The flow after a PUT of `document`; `known` is what it was before, if it existed.
 
-    `version` is its `metadata_version`, unless the client gives another than it has.
+    `profile` is the one the document links to. `version` is its `metadata_version`, unless the
+    client gives another than it has.
 
     Raises:
-        Invalid: when the document names another flow, or collects itself.
+        Invalid: when the document names another flow, says nothing technical of a new one, or
+            collects what it cannot.
         ReadOnly: when the flow refuses changes.
         BeingDeleted: when a flow of that name is not gone yet.
     """
     if document.get("id") not in {None, flow_id}:
         raise Invalid(f"id {document['id']} is not the flow of the path, {flow_id}", field="id")
-    kept = {name: value for name, value in document.items() if name not in MANAGED}
+    own = {name: value for name, value in document.items() if name not in MANAGED}
+    kept = _with_technical(own, known, profile)
     given = document.get("metadata_version")
     if given and (known is None or given != known.metadata_version):
         version = given
@@ -158,8 +211,7 @@ def put(
             updated_by=updater,
             metadata_version=version,
         )
-    if any(member.id == flow_id for member in flow.collection):
-        raise Invalid(f"flow {flow_id} cannot collect itself", field="flow_collection")
+    flow.require_collectable()
     return flow
 
 
@@ -181,3 +233,17 @@ def require_source_fits(flow: Flow, source: Source) -> None:
         raise Invalid(
             f"source {source.id} has format {source.format}, not {flow.format}", field="format"
         )
+
+
+def _with_technical(
+    document: Mapping[str, Any], known: Flow | None, profile: Profile | None
+) -> Mapping[str, Any]:
+    """`document` with the technical fields of its profile, or those it says to keep."""
+    if profile is not None:
+        return {**document, **profile.technical}
+    own = {name: value for name, value in document.items() if name != "profile_id"}
+    if technical(own):
+        return own
+    if known is None:
+        raise Invalid("format must be set, or a profile_id", field="format")
+    return {**own, **technical(known.document)}

@@ -1,6 +1,6 @@
 """Identifiers (TAMS 8.2, schema `uuid`).
 
-* Sources, flows, storage backends and jobs are named by UUIDs in lower case.
+* Sources, flows, profiles, storage backends and jobs are named by UUIDs in lower case.
 * Objects are named by any text their creator chose; `/` and other characters included.
 """
 
@@ -11,6 +11,7 @@ from schemas.domain.errors import Invalid
 
 SourceId = NewType("SourceId", str)
 FlowId = NewType("FlowId", str)
+ProfileId = NewType("ProfileId", str)
 ObjectId = NewType("ObjectId", str)
 StorageId = NewType("StorageId", str)
 JobId = NewType("JobId", str)

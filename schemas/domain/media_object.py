@@ -4,6 +4,8 @@
   segment that uses it; it never changes from one of these two roles to the other.
 * An object allocated in our storage is registered first by the flow it was allocated for;
   after that any flow may reuse it.
+* A file dropped into a bucket is an object called by its key; a file in another bucket must not
+  be taken for it.
 * What is said of an object at its first registration holds: a reuse may repeat it, not change it.
 * Either all media of a flow have an init segment, or none has (`init_segments`).
 * Where an object can be fetched from is a set of instances; URLs are made from them on read.
@@ -20,7 +22,7 @@ from enum import StrEnum
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
-from schemas.domain.segment import Link, Offer
+from schemas.domain.segment import Dropped, Link, Offer
 from schemas.domain.timerange import TimeRange
 
 
@@ -127,6 +129,8 @@ def as_media(
     _check_links(offer.links, labels)
     if known is None:
         known = _first_seen(offer, now)
+    elif offer.dropped and _place(offer.dropped) not in known.instances:
+        raise Invalid(f"object {known.id} is another file, not in this bucket", field="object_id")
     if known.role is Role.INIT:
         raise Invalid(
             f"object {known.id} is an init segment and cannot be used as media", field="object_id"
@@ -180,7 +184,7 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     """An object the store did not allocate: dropped into a bucket, or held elsewhere."""
     object_id = offer.segment.object_id
     if offer.dropped:
-        place = Controlled(offer.dropped.storage_id, offer.dropped.key)
+        place = _place(offer.dropped)
         return MediaObject(
             object_id, Role.ALLOCATED, now, (place,), content_type=offer.dropped.content_type
         )
@@ -190,6 +194,10 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
             field="object_id",
         )
     return MediaObject(object_id, Role.ALLOCATED, now, ())
+
+
+def _place(dropped: Dropped) -> Controlled:
+    return Controlled(dropped.storage_id, dropped.key)
 
 
 def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:

@@ -5,8 +5,9 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from schemas.domain.identifiers import SourceId
 
@@ -26,3 +27,13 @@ class Source:
     label: str | None = None
     description: str | None = None
     tags: Tags | None = None
+
+    def field(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """The value of a field; None when it is not set."""
+        return getattr(self, name)
+
+    def with_field(self, name: str, value: Any) -> "Source":  # noqa: ANN401
+        """This source with another value of a field; None takes the field away."""
+        if value is None and self.field(name) is None:
+            return self
+        return replace(self, **{name: value})

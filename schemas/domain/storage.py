@@ -2,6 +2,8 @@
 
 * A backend is one bucket of one object store; it never changes its id (TAMS 8.2, schema
   `storage-backends-list`).
+* A backend advertises presigned URLs, plain ones or both, each kind under a label. An object in
+  a backend that is not configured any more has no URLs there.
 * The key of an object is made once, at allocation; whoever reads the bucket can tell its day
   and flow from it. An object's id may be any text, a key may not: object stores refuse some and
   take others for paths, so the key of an unusual id ends in its digest.
@@ -11,7 +13,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -26,8 +28,19 @@ _PLAIN = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Advertised:
+    """A kind of URL, and the label it is given out under; empty when it has none."""
+
+    presigned: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class StorageBackend:
-    """One bucket to keep objects in."""
+    """One bucket to keep objects in; `label` is empty when it has none.
+
+    `urls` are the kinds of URL its objects have, the preferred one first.
+    """
 
     id: StorageId
     label: str
@@ -35,8 +48,14 @@ class StorageBackend:
     region: str
     provider: str
     product: str
-    default: bool = True
+    urls: tuple[Advertised, ...]
+    availability_zone: str | None = None
+    default: bool = False
     tags: Tags = field(default_factory=dict)
+
+    def advertises(self, *, presigned: bool) -> bool:
+        """Whether its objects have URLs of that kind."""
+        return any(kind.presigned == presigned for kind in self.urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +71,30 @@ class UrlFilter:
 
 def wanted(
     instance: Instance, backends: Mapping[StorageId, StorageBackend], urls: UrlFilter
-) -> bool:
-    """Whether `urls` lets the URL of `instance` through; ours are presigned, others are not."""
-    backend = backends.get(instance.storage_id) if isinstance(instance, Controlled) else None
+) -> list[Advertised]:
+    """The URLs of `instance` that `urls` lets through."""
+    backend = None
     if isinstance(instance, Controlled):
-        label, presigned = backend.label if backend else None, True
+        backend = backends.get(instance.storage_id)
+        kinds = backend.urls if backend else ()
     else:
-        label, presigned = instance.label, False
-    return (
-        (urls.labels is None or label in urls.labels)
-        and (not urls.storage_ids or (backend is not None and backend.id in urls.storage_ids))
-        and urls.presigned in {None, presigned}
-        and (not urls.backend_tags or (backend is not None and urls.backend_tags(backend.tags)))
-    )
+        kinds = (Advertised(False, instance.label),)
+    if urls.storage_ids and (backend is None or backend.id not in urls.storage_ids):
+        return []
+    if urls.backend_tags and (backend is None or not urls.backend_tags(backend.tags)):
+        return []
+    return [
+        kind
+        for kind in kinds
+        if (urls.labels is None or kind.label in urls.labels)
+        and urls.presigned in {None, kind.presigned}
+    ]
+
+
+def backend_labels(backends: Iterable[StorageBackend]) -> frozenset[str]:
+    """The labels of `backends` and of their URLs, which no other URL may take."""
+    labels = {label for each in backends for label in (each.label, *(u.label for u in each.urls))}
+    return frozenset(labels - {""})
 
 
 def storage_key(flow_id: FlowId, object_id: ObjectId, now: datetime) -> str:

@@ -5,9 +5,8 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from schemas.domain.deletion import Deletion
+from schemas.http.errors import ErrorSchema, error_json
 from schemas.http.fields import time_text
-from schemas.http.jobs import fault_json
-from schemas.http.segments import ErrorSchema
 
 
 class DeletionSchema(Schema):
@@ -44,5 +43,6 @@ def deletion_json(deletion: Deletion) -> dict[str, Any]:
     if deletion.expiry is not None:
         payload["expiry"] = time_text(deletion.expiry)
     if deletion.fault is not None:
-        payload["error"] = fault_json(deletion.fault)
+        fault = deletion.fault
+        payload["error"] = error_json(fault.type, fault.summary, fault.time)
     return payload

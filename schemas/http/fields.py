@@ -49,7 +49,7 @@ class TimeRangeField(fields.Field[TimeRange]):
 
     documented: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "pattern": rf"^(\[|\()?({_TIMESTAMP})?(_({_TIMESTAMP})?)?(\]|\))?$",
+        "pattern": rf"^(\(\)|[\[(]?({_TIMESTAMP}(_({_TIMESTAMP})?)?|_({_TIMESTAMP})?)[\])]?)$",
     }
 
     def _serialize(
@@ -97,23 +97,48 @@ class QueryBoolean(fields.Boolean):
     falsy = {"false"}  # noqa: RUF012
 
 
+class QueryInteger(fields.Integer):
+    """A whole number in a query string, within 64 bits."""
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> int:
+        text = str(value)
+        if re.fullmatch("-?[0-9]{1,20}", text) is None:
+            raise ValidationError("Not an integer.")
+        if not -(1 << 63) <= int(text) < 1 << 63:
+            raise ValidationError("Out of range: an integer has 64 bits.")
+        return int(text)
+
+
+class PageLimit(QueryInteger):
+    """How many items of a list make a page."""
+
+
+class TagField(fields.Field[Any]):
+    """The value of a tag: a text, or a list of texts."""
+
+    documented: ClassVar[Mapping[str, Any]] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    }
+
+    def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
+        if not _is_tag(value):
+            raise ValidationError("Neither a text nor a list of texts.")
+        return value
+
+
 class TagsField(fields.Field[Mapping[str, Any]]):
-    """Tags: texts, or lists of texts, by name (schema `tags`)."""
+    """Tags by name (schema `tags`)."""
 
     documented: ClassVar[Mapping[str, Any]] = {
         "type": "object",
-        "additionalProperties": {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-        },
+        "additionalProperties": TagField.documented,
     }
 
     def _deserialize(self, value: object, attr: str | None, data: object, **_: Any) -> Any:
         if not isinstance(value, dict):
             raise ValidationError("Not an object of tags.")
         for name, tag in value.items():
-            if not isinstance(tag, str) and not (
-                isinstance(tag, list) and all(isinstance(item, str) for item in tag)
-            ):
+            if not _is_tag(tag):
                 raise ValidationError(f"Tag {name!r} is neither a text nor a list of texts.")
         return value
 
@@ -163,6 +188,12 @@ def tag_filter(query: Mapping[str, Any], prefix: str) -> TagFilter:
 def time_text(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _is_tag(value: object) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    )
 
 
 def _parsed(parse: Callable[[str], T], value: object) -> T:

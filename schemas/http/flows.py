@@ -1,7 +1,7 @@
 """JSON of flows (schemas `flow-put` and `flow-get`).
 
 * A flow is checked here and stored as given; what the specification leaves open is kept.
-* Which technical fields are needed depends on the format.
+* Which technical fields are needed depends on the format; beside a profile there are none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from marshmallow import (
     Schema,
     ValidationError,
     fields,
-    post_load,
-    pre_load,
     validate,
     validates_schema,
 )
 
 from schemas.domain.collections import Collections
 from schemas.domain.flow import Flow
+from schemas.domain.identifiers import UUID_PATTERN
+from schemas.domain.profile import technical
 from schemas.domain.timerange import TimeRange
 from schemas.http.fields import (
     FORMAT,
@@ -230,37 +230,16 @@ class CollectionItemSchema(_Open):
     container_mapping = fields.Nested(ContainerMappingSchema)
 
 
-class FlowSchema(_Open):
-    """A flow as a client puts it."""
+class TechnicalSchema(_Open):
+    """The technical fields of a flow, which a profile can hold for many."""
 
-    id = fields.String(required=True, validate=UUID)
-    source_id = fields.String(required=True, validate=UUID)
     format = fields.String(required=True, validate=FORMAT)
-    label = fields.String()
-    description = fields.String()
-    created_by = fields.String()
-    updated_by = fields.String()
-    tags = TagsField()
-    metadata_version = fields.String()
-    generation = StrictInteger(validate=_NOT_NEGATIVE)
-    status = fields.String(validate=validate.OneOf(STATUSES))
-    read_only = StrictBoolean()
-    max_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
-    avg_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
-    flow_collection = fields.List(fields.Nested(CollectionItemSchema))
     codec = fields.String(validate=MIME_LIKE)
     container = fields.String(validate=MIME_LIKE)
+    avg_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
     segment_duration = fields.Nested(RateSchema)
     container_mapping = fields.Nested(ContainerMappingSchema)
     essence_parameters = EssenceField()
-    profile_id = fields.String(metadata={"description": "Empty: this store has no profiles yet."})
-
-    @pre_load
-    def names_no_profile(self, data: Any, **_: Any) -> Any:
-        """A profile would bring the technical fields; there is none to bring them."""
-        if isinstance(data, Mapping) and data.get("profile_id"):
-            raise ValidationError(f"Profile {data['profile_id']} does not exist.", "profile_id")
-        return data
 
     @validates_schema(skip_on_field_errors=True)
     def fits_format(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -275,16 +254,54 @@ class FlowSchema(_Open):
             except ValidationError as error:
                 raise ValidationError({"essence_parameters": error.messages}) from error
 
-    @post_load
-    def without_profile(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """An empty `profile_id` says that there is none, and is not kept."""
-        data.pop("profile_id", None)
-        return data
+
+class FlowSchema(TechnicalSchema):
+    """A flow as a client puts it."""
+
+    id = fields.String(required=True, validate=UUID)
+    source_id = fields.String(required=True, validate=UUID)
+    profile_id = fields.String(
+        validate=validate.Regexp(rf"^({UUID_PATTERN})?\Z", error="{input!r} is not a UUID"),
+        metadata={
+            "description": "The profile that has the technical fields, none of which may then be "
+            "given. Empty unlinks a flow; without technical fields it keeps those it has."
+        },
+    )
+    format = fields.String(
+        validate=FORMAT, metadata={"description": "Required, unless there is a `profile_id`."}
+    )
+    label = fields.String()
+    description = fields.String()
+    created_by = fields.String()
+    updated_by = fields.String()
+    tags = TagsField()
+    metadata_version = fields.String()
+    generation = StrictInteger(validate=_NOT_NEGATIVE)
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    read_only = StrictBoolean()
+    max_bit_rate = StrictInteger(validate=_NOT_NEGATIVE)
+    flow_collection = fields.List(fields.Nested(CollectionItemSchema))
+
+    @validates_schema(skip_on_field_errors=True)
+    def fits_format(self, data: Mapping[str, Any], **hints: Any) -> None:
+        """The technical fields are those of the format, or of a profile."""
+        profile_id, given = data.get("profile_id"), technical(data)
+        if profile_id:
+            if given:
+                raise ValidationError(
+                    {name: ["Must not be set beside a profile_id."] for name in given}
+                )
+        elif profile_id is None or given:
+            if "format" not in data:
+                raise ValidationError("Must be set unless there is a profile_id.", "format")
+            super().fits_format(data, **hints)
 
 
 class FlowGetSchema(FlowSchema):
     """A flow as the store gives it; documents what `flow_json` writes."""
 
+    profile_id = fields.String(validate=UUID)
+    format = fields.String(required=True, validate=FORMAT)
     created = fields.DateTime()
     metadata_updated = fields.DateTime()
     segments_updated = fields.DateTime()

@@ -5,9 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from schemas.domain.ingest import Problem
-from schemas.domain.job import Fault, Job, JobKind, JobState
+from schemas.domain.job import Job, JobKind, JobState
+from schemas.http.errors import ErrorSchema, error_json
 from schemas.http.fields import time_text
-from schemas.http.segments import ErrorSchema, FailedSegmentSchema, failure_json
+from schemas.http.segments import FailedSegmentSchema, failure_json
 
 
 class JobSchema(Schema):
@@ -71,15 +72,10 @@ def job_json(job: Job) -> dict[str, Any]:
     if job.result is not None:
         payload["result"] = job.result
     if job.fault is not None:
-        payload["error"] = fault_json(job.fault)
+        payload["error"] = error_json(job.fault.type, job.fault.summary, job.fault.time)
     if job.failures:
         payload["failed_segments"] = [failure_json(failure) for failure in job.failures]
     return payload
-
-
-def fault_json(fault: Fault) -> dict[str, str]:
-    """The JSON of what is wrong with the whole of some work."""
-    return {"type": fault.type, "summary": fault.summary, "time": time_text(fault.time)}
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

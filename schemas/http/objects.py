@@ -23,6 +23,8 @@ class StoragePostSchema(Schema):
 
         unknown = INCLUDE
 
+    body_optional = True
+
     limit = StrictInteger(validate=validate.Range(min=1))
     object_ids = fields.List(
         fields.String(validate=validate.Length(min=1)),
@@ -37,8 +39,6 @@ class StoragePostSchema(Schema):
         """Either a number of objects or their ids."""
         if "limit" in data and "object_ids" in data:
             raise ValidationError("Must not be given together with object_ids.", "limit")
-        if data.get("presigned") is False:
-            raise ValidationError("Only presigned URLs can be uploaded to here.", "presigned")
 
 
 class InstanceSchema(Schema):
@@ -133,6 +133,8 @@ def backend_json(backend: StorageBackend) -> dict[str, Any]:
         "region": backend.region,
         "store_product": backend.product,
     }
+    if backend.availability_zone is not None:
+        payload["availability_zone"] = backend.availability_zone
     if backend.tags:
         payload["tags"] = dict(backend.tags)
     return payload

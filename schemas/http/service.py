@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
 from schemas.domain.storage import StorageBackend
 from schemas.http.objects import backend_json
@@ -21,6 +21,18 @@ class ServiceSchema(Schema):
     min_presigned_url_timeout = fields.String()
 
 
+class ServicePostSchema(Schema):
+    """What can be said of this service."""
+
+    class Meta:
+        """Fields it does not know say nothing."""
+
+        unknown = EXCLUDE
+
+    name = fields.String()
+    description = fields.String()
+
+
 class BackendSchema(Schema):
     """A storage backend."""
 
@@ -29,6 +41,7 @@ class BackendSchema(Schema):
     store_type = fields.String(required=True)
     provider = fields.String(required=True)
     region = fields.String()
+    availability_zone = fields.String()
     store_product = fields.String(required=True)
     default_storage = fields.Boolean()
     tags = fields.Dict()
@@ -36,9 +49,10 @@ class BackendSchema(Schema):
 
 def listed_backend_json(backend: StorageBackend) -> dict[str, Any]:
     """The JSON of a backend in the list of them."""
+    label = {"label": backend.label} if backend.label else {}
     return {
         "id": backend.id,
-        "label": backend.label,
+        **label,
         "default_storage": backend.default,
         **backend_json(backend),
     }

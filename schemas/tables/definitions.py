@@ -19,6 +19,8 @@ OBJECTS: Final = "objects"
 COPIES: Final = "copies"
 ORPHANS: Final = "orphans"
 DELETIONS: Final = "deletions"
+PROFILES: Final = "profiles"
+SERVICE: Final = "service"
 PROBLEMS: Final = "problems"
 JOBS: Final = "jobs"
 FAILURES: Final = "failures"
@@ -121,6 +123,15 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("fault", pa.string()),
         ]
     ),
+    PROFILES: pa.schema(
+        [
+            ("id", pa.string()),
+            ("document", pa.string()),
+            ("created", _TIME),
+            ("created_by", pa.string()),
+        ]
+    ),
+    SERVICE: pa.schema([("name", pa.string()), ("description", pa.string())]),
     PROBLEMS: pa.schema(
         [
             ("bucket", pa.string()),

@@ -19,13 +19,16 @@ from schemas.domain.identifiers import (
     FlowId,
     JobId,
     ObjectId,
+    ProfileId,
     SourceId,
     StorageId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobKind, JobState
 from schemas.domain.media_object import Controlled, Copy, Instance, MediaObject, Orphan, Role
+from schemas.domain.profile import Profile
 from schemas.domain.segment import Link, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
@@ -146,6 +149,17 @@ def deletion_from(row: Row) -> Deletion:
     )
 
 
+def profile_from(row: Row) -> Profile:
+    """The profile of a row of `profiles`."""
+    document = orjson.loads(row["document"])
+    return Profile(ProfileId(row["id"]), document, aware(row["created"]), row["created_by"])
+
+
+def service_from(row: Row) -> ServiceInfo:
+    """What a row of `service` says."""
+    return ServiceInfo(row["name"], row["description"])
+
+
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
     return Problem(row["bucket"], row["key"], row["etag"], row["reason"], aware(row["seen"]))
@@ -232,6 +246,19 @@ def _orphan_row(orphan: Orphan) -> Row:
         "since": naive(orphan.since),
         "ours": orphan.ours,
     }
+
+
+def _profile_row(profile: Profile) -> Row:
+    return {
+        "id": profile.id,
+        "document": _json(profile.document),
+        "created": naive(profile.created),
+        "created_by": profile.created_by,
+    }
+
+
+def _service_row(service: ServiceInfo) -> Row:
+    return {"name": service.name, "description": service.description}
 
 
 def _problem_row(problem: Problem) -> Row:
@@ -388,6 +415,8 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Copy: _Kept(tables.COPIES, lambda copy: (copy.object_id, copy.target), _copy_row),
     Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key), _orphan_row),
     Deletion: _Kept(tables.DELETIONS, lambda deletion: deletion.id, _deletion_row),
+    Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
+    ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
     Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
     Job: _Kept(tables.JOBS, lambda job: job.id, _job_row),
     JobFailure: _Kept(tables.FAILURES, lambda kept: (kept.job_id, kept.number), _failure_row),

@@ -20,7 +20,10 @@ def client_of(environ: Mapping[str, str]) -> FlaskClient:
 def test_without_the_database_lists_are_503_and_name_it(store: Running, dead: str) -> None:
     client = client_of({**store.environ, "TAMS_VAST_ENDPOINT": f"http://{dead}"})
 
-    for path in ("/flows", "/sources", f"/flows/{new_id()}/segments", f"/objects/{new_id()}"):
+    for path in (
+        *("/service", "/service/profiles", "/flows", "/sources", f"/flows/{new_id()}/label"),
+        *(f"/sources/{new_id()}/tags/a", f"/flows/{new_id()}/segments", f"/objects/{new_id()}"),
+    ):
         answer = client.get(path)
 
         assert answer.status_code == 503, path

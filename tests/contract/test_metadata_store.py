@@ -20,11 +20,13 @@ from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, ObjectId, SourceId, StorageId
+from schemas.domain.identifiers import FlowId, ObjectId, ProfileId, SourceId, StorageId
 from schemas.domain.ingest import Problem
 from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Link, Segment
+from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
 from schemas.domain.timerange import ETERNITY, TimeRange
 from tests.making import new_id
@@ -100,13 +102,19 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
     problem = Problem("bucket", new_id(), "etag", "because", NOW)
 
-    write(store, kept, grown, source, item, bare, segment, problem)
+    profile = Profile(ProfileId(new_id()), {"flow_metadata": {"format": "f"}}, NOW, "me")
+    service = ServiceInfo("name")
+
+    write(store, kept, grown, source, item, bare, segment, profile, service, problem)
 
     with store.read() as found:
         assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
         assert kept in found.all_flows({"collects": True})
         assert grown not in found.all_flows({"collects": True})
         assert found.sources([source.id]) == {source.id: source}
+        assert found.profiles([profile.id]) == {profile.id: profile}
+        assert profile in found.all_profiles()
+        assert found.service() == service
         assert found.objects([item.id, bare.id]) == {item.id: item, bare.id: bare}
         assert found.objects_at([place.key]) == {place.key: item}
         assert found.segments(kept.id, SegmentQuery(5)) == [segment]
@@ -157,6 +165,24 @@ def test_of_two_that_replace_one_record_the_later_decides_anew(store: VastMetada
 
     with store.read() as found:
         assert found.flows([kept.id])[kept.id].content.segments == 2
+
+
+def test_only_what_was_read_is_removed_and_nothing_else(store: VastMetadataStore) -> None:
+    removed, replaced, stays = flow(), flow(), flow()
+    write(store, removed, replaced, stays)
+
+    def decide(snapshot: Any) -> tuple[Changes, None]:
+        snapshot.flows([removed.id, replaced.id, stays.id])
+        other = replace(replaced, updated_by="another")
+        return Changes(replace=(other,), remove=(removed,)), None
+
+    store.transact(decide)
+    with pytest.raises(KeyError):
+        store.transact(lambda _: (Changes(remove=(stays,)), None))
+
+    with store.read() as found:
+        left = found.flows([removed.id, replaced.id, stays.id])
+    assert left == {stays.id: stays, replaced.id: replace(replaced, updated_by="another")}
 
 
 def test_what_is_refused_leaves_nothing(store: VastMetadataStore) -> None:

@@ -43,7 +43,9 @@ def answers(url: str) -> bool:
 def test_endpoints_say_all_there_is_to_know(store: Running):
     known = store.facts
 
-    assert set(known) == {"api", "s3", "vast", "redis", "listener", "processes"}
+    assert set(known) == {
+        *("api", "s3", "storage_backends", "vast", "redis", "listener", "processes")
+    }
     assert set(known["s3"]) == {"endpoint", "region", "access_key", "secret_key", "bucket"}
     assert set(known["vast"]) == {"endpoint", "access_key", "secret_key", "bucket", "schema"}
     assert set(known["listener"]) == {"endpoint", "token"}

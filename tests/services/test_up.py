@@ -177,15 +177,6 @@ def test_the_object_store_asks_for_its_keys(shared: Running):
         urlopen(shared.facts["s3"]["endpoint"])
 
 
-def test_a_browser_may_use_the_bucket(shared: Running):
-    s3, bucket = object_store(shared), shared.facts["s3"]["bucket"]
-
-    (rule,) = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
-
-    assert {"GET", "HEAD", "PUT"} <= set(rule["AllowedMethods"])
-    assert rule["AllowedOrigins"] == ["*"]
-
-
 def test_everything_listens_on_loopback(shared: Running):
     listening = {
         connection.laddr.ip

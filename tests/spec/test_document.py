@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from openapi_spec_validator import validate
 
 import api as api_package
+from api.requests import LONGEST_BODY
 from infra.broker.jobs import RedisJobs
 from schemas.domain.job import Fault
-from tests.making import external, new_id, put_flow
+from tests.making import a_profile, external, new_id, put_flow, put_linked_flow, put_profile
+from tests.putting_aside import bury_message, bury_offers
+from tests.services.running import Running
 from tests.spec.conftest import create_job
 from tests.spec.official import Document, Official
 
@@ -22,32 +26,24 @@ from tests.spec.official import Document, Official
 EXTENSIONS = {
     *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
     *("ingest-problems", "health"),
+    *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
 }
 
-# Paths of the specification that we have, but not with every method yet.
-LATER = {
-    "POST_service": "no name or description can be set yet",
-}
+# Parameters that take more than the specification says.
+WIDER = {("HEAD_profiles", "format"): "HEAD takes what GET takes, formats no profile has included"}
 
-# Statuses that only permissions would give; authentication is a later matter.
-PERMISSIONS = {("POST_objects-instances", "403"), ("DELETE_objects-instances", "403")}
-
-# Statuses that need more than a request; tests/api provokes 503.
-NOT_PROVOKED = {
-    (name, "503"): "a service must be down"
-    for name in (
-        *("HEAD_flows", "GET_flows", "HEAD_flows-flowId", "GET_flows-flowId", "PUT_flows-flowId"),
-        *("HEAD_sources", "GET_sources", "HEAD_sources-sourceId", "GET_sources-sourceId"),
-        *("HEAD_flows-flowId-segments", "GET_flows-flowId-segments", "POST_flows-flowId-segments"),
-        *("POST_flows-flowId-storage", "HEAD_objects", "GET_objects", "HEAD_health", "GET_health"),
-        *("DELETE_flows-flowId", "DELETE_flows-flowId-segments"),
-        *("HEAD_flow-delete-requests", "GET_flow-delete-requests"),
-        *("HEAD_flow-delete-requests-request-id", "GET_flow-delete-requests-request-id"),
-        *("POST_objects-instances", "DELETE_objects-instances"),
-        *("HEAD_jobs-jobId", "GET_jobs-jobId", "HEAD_ingest-problems", "GET_ingest-problems"),
-        *("HEAD_jobs", "GET_jobs", "DELETE_jobs-jobId", "HEAD_jobs-events", "GET_jobs-events"),
-        *("HEAD_jobs-jobId-events", "GET_jobs-jobId-events"),
-    )
+# Who may not change these is decided by permissions, which do not exist yet. 503 needs a service
+# to be down, and is provoked in tests/api.
+NOBODY_IS_REFUSED = {
+    "POST_service",
+    "POST_objects-instances",
+    "DELETE_objects-instances",
+    "PUT_flows-flowId-read-only",
+    *(
+        f"{method}_sources-sourceId-{name}"
+        for method in ("PUT", "DELETE")
+        for name in ("tags-name", "description", "label")
+    ),
 }
 
 
@@ -81,7 +77,7 @@ def test_no_operation_of_our_paths_is_missing(served: Document, official: Offici
         if path in ours and method != "parameters"
     }
 
-    assert theirs - set(served.operations) == set(LATER)
+    assert theirs <= set(served.operations)
 
 
 def test_official_parameters_and_statuses_are_ours_too(served: Document, official: Official):
@@ -89,15 +85,23 @@ def test_official_parameters_and_statuses_are_ours_too(served: Document, officia
         ours, theirs = served.operations[name], official.document.operations[name]
         assert theirs.parameters.keys() <= ours.parameters.keys(), name
         for status, response in theirs.responses.items():
-            if (name, status) in PERMISSIONS:
-                assert status not in ours.responses
-                continue
             assert status in ours.responses, (name, status)
             headers = ours.responses[status].get("headers", {}).keys()
             assert response.get("headers", {}).keys() <= headers, name
         for parameter, standard in theirs.parameters.items():
             kind = standard["schema"].get("type", "string")
             assert ours.parameters[parameter]["schema"]["type"] == kind, (name, parameter)
+
+
+def test_every_parameter_and_header_says_what_it_means(served: Document):
+    for name, operation in served.operations.items():
+        headers = [
+            header
+            for response in operation.responses.values()
+            for header in response.get("headers", {}).values()
+        ]
+        for described in [*operation.parameters.values(), *headers]:
+            assert len(described["description"].split()) > 1, (name, described)
 
 
 def test_official_enumerations_and_defaults_of_parameters_are_ours(
@@ -107,7 +111,8 @@ def test_official_enumerations_and_defaults_of_parameters_are_ours(
         ours, theirs = served.operations[name], official.document.operations[name]
         for parameter, standard in theirs.parameters.items():
             mine = ours.parameters[parameter]["schema"]
-            assert mine.get("enum") == standard["schema"].get("enum", mine.get("enum"))
+            if (name, parameter) not in WIDER:
+                assert mine.get("enum") == standard["schema"].get("enum", mine.get("enum"))
             assert mine.get("default", False) == standard["schema"].get("default", False) or (
                 parameter in {"limit", "timerange"}
             )
@@ -120,12 +125,124 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
 
     assert one == several["items"] == {"$ref": "#/components/schemas/SegmentPost"}
     assert set(schemas["SegmentPost"]["required"]) == {"object_id", "timerange"}
-    assert set(schemas["Flow"]["required"]) == {"id", "source_id", "format"}
+    assert set(schemas["Flow"]["required"]) == {"id", "source_id"}
+    assert set(schemas["FlowGet"]["required"]) == {"id", "source_id", "format"}
+    assert set(schemas["ProfilePost"]["required"]) == {"id", "flow_metadata"}
     assert schemas["Link"]["required"] == ["label", "url"]
 
 
+# For every property: a value, and one that it cannot have.
+PROPERTIES: dict[str, dict[str, tuple[Any, Any]]] = {
+    "sources": {
+        "tags": ({}, None),
+        "tags/some": ("tag", 5),
+        "description": ("text", 5),
+        "label": ("text", ["text"]),
+    },
+    "flows": {
+        "tags": ({}, None),
+        "tags/some": (["a", "b"], {}),
+        "description": ("text", None),
+        "label": ("text", True),
+        "flow_collection": ([], {}),
+        "max_bit_rate": (5_000, -1),
+        "avg_bit_rate": (4_000, 0.5),
+        "read_only": (False, "false"),
+    },
+}
+
+
+def _property_provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
+    """A request for every status that reading, putting and deleting a property may answer with."""
+    everything = {"label": "l", "description": "d", "tags": {"some": "tag"}}
+    everything |= {"max_bit_rate": 1, "avg_bit_rate": 1}
+    flow, locked = put_flow(api, **everything), put_flow(api, **everything, read_only=True)
+    source = api.get(f"/flows/{flow}").json()["source_id"]
+    api.put(f"/sources/{source}/tags/some", json="tag")
+    linked = put_linked_flow(api, put_profile(api))
+    ids = {"sources": source, "flows": flow}
+
+    def request(method: str, path: str, value: Any = None) -> Callable[[], Any]:
+        body = {"json": value} if method == "PUT" else {}
+        return lambda: api.request(method, path, **body)
+
+    found: dict[tuple[str, str], Callable[[], Any]] = {}
+    for owner, properties in PROPERTIES.items():
+        for name, (good, bad) in properties.items():
+            operation = f"{owner}-{owner[:-1]}Id-{name}".replace("/some", "-name")
+            operation = operation.replace("_", "-")
+            here, nowhere = f"/{owner}/{ids[owner]}/{name}", f"/{owner}/{new_id()}/{name}"
+            for method in ("GET", "HEAD", *(("PUT", "DELETE") if name != "tags" else ())):
+                if (method, name) == ("DELETE", "read_only"):
+                    continue
+                called = f"{method}_{operation}"
+                well = "200" if method in {"GET", "HEAD"} else "204"
+                found[called, well] = request(method, here, good)
+                found[called, "404"] = request(method, nowhere, good)
+                if method == "PUT":
+                    found[called, "400"] = request(method, here, bad)
+                if well == "204" and called not in NOBODY_IS_REFUSED:
+                    found[called, "403"] = request(method, f"/flows/{locked}/{name}", good)
+    found["DELETE_flows-flowId-avg-bit-rate", "400"] = request(
+        "DELETE", f"/flows/{linked}/avg_bit_rate"
+    )
+    return found
+
+
+def _malformed(
+    api: httpx.Client, served: Document, ids: dict[str, str]
+) -> dict[tuple[str, str], Callable[[], Any]]:
+    """Requests that every operation refuses, if they can be made of it."""
+    found: dict[tuple[str, str], Callable[[], Any]] = {}
+    for operation in served.operations.values():
+        path = re.sub("{(.*?)}", lambda name: ids.get(name[1], "x"), operation.path)
+        call = partial(api.request, operation.method)
+        found[operation.name, "400"] = partial(call, f"{path}?colour=red")
+        if "requestBody" in operation.described:
+            gzip = {"Content-Encoding": "gzip"}
+            found[operation.name, "413"] = partial(call, path, content=b" " * (LONGEST_BODY + 1))
+            found[operation.name, "415"] = partial(call, path, content=b"...", headers=gzip)
+    return found
+
+
+def _job_provocations(
+    api: httpx.Client, job: str, worker: RedisJobs
+) -> dict[tuple[str, str], Callable[[], Any]]:
+    """A request for every status that following and cancelling jobs may be answered with."""
+    seen = api.get(f"/jobs/{job}", headers={"Prefer": "wait=30"}).headers["etag"]
+    last_event = re.findall("(?m)^id: (.*)$", api.get(f"/jobs/{job}/events").text)[-1]
+    going_on, cancelled = (create_job(worker) for _ in range(2))
+    now = datetime.now(UTC)  # noqa: TID251 - tests have no Clock port
+    worker.end(cancelled, now, Fault("Cancelled", "it was", now))
+    later, known = {"Prefer": "respond-async"}, {"If-None-Match": seen}
+
+    def opened(method: str) -> Any:
+        with api.stream(method, "/jobs/events") as response:
+            return response
+
+    found: dict[tuple[str, str], Callable[[], Any]] = {
+        ("DELETE_jobs-jobId", "202"): partial(api.delete, f"/jobs/{going_on}", headers=later),
+        ("DELETE_jobs-jobId", "204"): partial(api.delete, f"/jobs/{cancelled}"),
+        ("DELETE_jobs-jobId", "400"): partial(api.delete, f"/jobs/{job}"),
+        ("DELETE_jobs-jobId", "404"): partial(api.delete, f"/jobs/{new_id()}"),
+    }
+    for method in ("GET", "HEAD"):
+        one, events = f"{method}_jobs-jobId", f"{method}_jobs-jobId-events"
+        call, after = partial(api.request, method), f"/jobs/{job}/events?last_event_id="
+        found |= {
+            (one, "304"): partial(call, f"/jobs/{job}", headers=known),
+            (f"{method}_jobs-events", "200"): partial(opened, method),
+            (f"{method}_jobs-events", "400"): partial(call, "/jobs/events?state=lost"),
+            (events, "200"): partial(call, f"/jobs/{job}/events"),
+            (events, "204"): partial(call, f"{after}{last_event}"),
+            (events, "400"): partial(call, f"{after}yesterday"),
+            (events, "404"): partial(call, f"/jobs/{new_id()}/events"),
+        }
+    return found
+
+
 def _provocations(
-    api: httpx.Client, worker: RedisJobs, backend: dict[str, Any]
+    api: httpx.Client, store: Running, served: Document, worker: RedisJobs
 ) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
@@ -134,23 +251,29 @@ def _provocations(
     job = api.post(
         f"/flows/{flow}/segments", json=external(5_000, 6_000), headers={"Prefer": "respond-async"}
     ).json()["id"]
-    seen = api.get(f"/jobs/{job}", headers={"Prefer": "wait=30"}).headers["etag"]
-    last_event = re.findall("(?m)^id: (.*)$", api.get(f"/jobs/{job}/events").text)[-1]
-    going_on, cancelled = (create_job(worker) for _ in range(2))
-    now = datetime.now(UTC)  # noqa: TID251 - tests have no Clock port
-    worker.end(cancelled, now, Fault("Cancelled", "it was", now))
     source = api.get(f"/flows/{flow}").json()["source_id"]
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
+    profile = put_profile(api)
+    letters = [bury_message(store, body) for body in (b"1", b"2")]
+    put_aside = bury_offers(store, flow)
     reads = {
         "root": {"200": "/"},
         "service": {"200": "/service"},
+        "profiles": {"200": "/service/profiles", "400": "/service/profiles?format=film"},
+        "profiles-profileId": {
+            "200": f"/service/profiles/{profile}",
+            "404": f"/service/profiles/{nobody}",
+        },
         "storage-backends": {
             "200": "/service/storage-backends",
             "400": "/service/storage-backends?limit=none",
         },
         "sources": {"200": "/sources", "400": "/sources?sort_by=size"},
-        "sources-sourceId": {"200": f"/sources/{source}", "404": f"/sources/{nobody}"},
+        "sources-sourceId": {
+            "200": f"/sources/{source}",
+            "404": f"/sources/{nobody}",
+        },
         "flows": {"200": "/flows", "400": "/flows?format=film"},
         "flows-flowId": {
             "200": f"/flows/{flow}",
@@ -177,12 +300,13 @@ def _provocations(
         },
         "jobs": {"200": "/jobs", "400": "/jobs?kind=chore"},
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
-        "jobs-events": {"400": "/jobs/events?state=lost"},
-        "jobs-jobId-events": {
-            "200": f"/jobs/{job}/events",
-            "204": f"/jobs/{job}/events?last_event_id={last_event}",
-            "400": f"/jobs/{job}/events?last_event_id=yesterday",
-            "404": f"/jobs/{nobody}/events",
+        "admin-dead-letters": {
+            "200": "/admin/dead-letters",
+            "400": "/admin/dead-letters?reverse_order=perhaps",
+        },
+        "admin-dead-letters-letterId": {
+            "200": f"/admin/dead-letters/{letters[0]}",
+            "404": f"/admin/dead-letters/{nobody}",
         },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
         "health": {"200": "/health"},
@@ -208,77 +332,94 @@ def _provocations(
         path, headers = f"/objects/{object_id}/instances", {"Prefer": prefer}
         return lambda: api.post(path, json=body, headers=headers)
 
-    def opened(method: str) -> Any:
-        with api.stream(method, "/jobs/events") as response:
-            return response
+    def profiled(profile_id: str, **fields: Any) -> Callable[[], Any]:
+        return lambda: api.post(f"/service/profiles/{profile_id}", json=a_profile(nobody, **fields))
 
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
-    return requests | {
-        ("GET_jobs-events", "200"): lambda: opened("GET"),
-        ("HEAD_jobs-events", "200"): lambda: opened("HEAD"),
-        ("GET_jobs-jobId", "304"): lambda: api.get(f"/jobs/{job}", headers={"If-None-Match": seen}),
-        ("HEAD_jobs-jobId", "304"): lambda: api.head(
-            f"/jobs/{job}", headers={"If-None-Match": seen}
-        ),
-        ("DELETE_jobs-jobId", "202"): delete(f"/jobs/{going_on}", **later),
-        ("DELETE_jobs-jobId", "204"): delete(f"/jobs/{cancelled}"),
-        ("DELETE_jobs-jobId", "400"): delete(f"/jobs/{job}"),
-        ("DELETE_jobs-jobId", "404"): delete(f"/jobs/{nobody}"),
-        ("POST_objects-instances", "202"): instance(
-            taken["object_id"], prefer="respond-async", storage_id=backend["id"]
-        ),
-        ("PUT_flows-flowId", "201"): put(nobody),
-        ("PUT_flows-flowId", "204"): put(flow),
-        ("PUT_flows-flowId", "400"): put(flow, format="film"),
-        ("PUT_flows-flowId", "403"): put(locked),
-        ("PUT_flows-flowId", "404"): put("not-an-id"),
-        ("DELETE_flows-flowId", "202"): delete(f"/flows/{put_flow(api)}", **later),
-        ("DELETE_flows-flowId", "204"): delete(f"/flows/{put_flow(api)}"),
-        ("DELETE_flows-flowId", "403"): delete(f"/flows/{locked}"),
-        ("DELETE_flows-flowId", "404"): delete(f"/flows/{new_id()}"),
-        ("DELETE_flows-flowId-segments", "202"): delete(
-            f"/flows/{put_flow(api)}/segments", **later
-        ),
-        ("DELETE_flows-flowId-segments", "204"): delete(f"/flows/{put_flow(api)}/segments"),
-        ("DELETE_flows-flowId-segments", "400"): delete(f"/flows/{flow}/segments?timerange=now"),
-        ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
-        ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
-        ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
-        ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
-        ("POST_objects-instances", "404"): instance(new_id(), **cdn),
-        ("DELETE_objects-instances", "204"): delete(
-            f"/objects/{taken['object_id']}/instances?label=cdn"
-        ),
-        ("DELETE_objects-instances", "400"): delete(f"/objects/{taken['object_id']}/instances"),
-        ("DELETE_objects-instances", "404"): delete(f"/objects/{new_id()}/instances?label=cdn"),
-        ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
-        ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
-        ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
-        ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
-        ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
-        ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
-        ("POST_flows-flowId-segments", "202"): post(
-            "segments", flow, external(3_000, 4_000), Prefer="respond-async"
-        ),
-        ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
-        ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
-        ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
-    }
+    backend = api.get("/service/storage-backends").json()[0]["id"]
+    ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
+    requests |= _property_provocations(api)
+    requests |= _job_provocations(api, job, worker)
+    return (
+        _malformed(api, served, ids | {"request-id": deletion})
+        | requests
+        | {
+            ("POST_service", "200"): lambda: api.post("/service", json={}),
+            ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_profiles-profileId", "201"): profiled(nobody),
+            ("POST_profiles-profileId", "400"): profiled(profile),
+            ("POST_profiles-profileId", "404"): profiled("not-an-id"),
+            ("PUT_flows-flowId", "201"): put(nobody),
+            ("PUT_flows-flowId", "204"): put(flow),
+            ("PUT_flows-flowId", "400"): put(flow, format="film"),
+            ("PUT_flows-flowId", "403"): put(locked),
+            ("PUT_flows-flowId", "404"): put("not-an-id"),
+            ("DELETE_flows-flowId", "202"): delete(f"/flows/{put_flow(api)}", **later),
+            ("DELETE_flows-flowId", "204"): delete(f"/flows/{put_flow(api)}"),
+            ("DELETE_flows-flowId", "403"): delete(f"/flows/{locked}"),
+            ("DELETE_flows-flowId", "404"): delete(f"/flows/{new_id()}"),
+            ("DELETE_flows-flowId-segments", "202"): delete(
+                f"/flows/{put_flow(api)}/segments", **later
+            ),
+            ("DELETE_flows-flowId-segments", "204"): delete(f"/flows/{put_flow(api)}/segments"),
+            ("DELETE_flows-flowId-segments", "400"): delete(
+                f"/flows/{flow}/segments?timerange=now"
+            ),
+            ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
+            ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
+            ("POST_admin-dead-letters-letterId-replay", "204"): lambda: api.post(
+                f"/admin/dead-letters/{put_aside}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "400"): lambda: api.post(
+                f"/admin/dead-letters/{letters[0]}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "404"): lambda: api.post(
+                f"/admin/dead-letters/{nobody}/replay"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "204"): delete(
+                f"/admin/dead-letters/{letters[1]}"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "404"): delete(f"/admin/dead-letters/{nobody}"),
+            ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
+            ("POST_objects-instances", "202"): instance(
+                taken["object_id"], prefer="respond-async", storage_id=backend
+            ),
+            ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
+            ("POST_objects-instances", "404"): instance(new_id(), **cdn),
+            ("DELETE_objects-instances", "204"): delete(
+                f"/objects/{taken['object_id']}/instances?label=cdn"
+            ),
+            ("DELETE_objects-instances", "400"): delete(f"/objects/{taken['object_id']}/instances"),
+            ("DELETE_objects-instances", "404"): delete(f"/objects/{new_id()}/instances?label=cdn"),
+            ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
+            ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
+            ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
+            ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
+            ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
+            ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
+            ("POST_flows-flowId-segments", "202"): post(
+                "segments", flow, external(3_000, 4_000), Prefer="respond-async"
+            ),
+            ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
+            ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
+            ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
+        }
+    )
 
 
 def test_every_declared_status_is_answered_when_provoked(
-    api: httpx.Client, served: Document, worker: RedisJobs, backend: dict[str, Any]
+    api: httpx.Client, store: Running, served: Document, worker: RedisJobs
 ):
-    requests = _provocations(api, worker, backend)
+    requests = _provocations(api, store, served, worker)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()
         for status in operation.responses
-        if status != "default"
+        if status not in {"default", "503"}
     }
 
-    assert requests.keys() | NOT_PROVOKED.keys() == declared
+    assert requests.keys() | {(name, "403") for name in NOBODY_IS_REFUSED} == declared
     for (name, status), request in requests.items():
         assert str(request().status_code) == status, name
 
@@ -291,13 +432,32 @@ def test_every_post_is_documented_as_repeatable(served: Document):
         assert operation.parameters["Idempotency-Key"]["in"] == "header", operation.name
         for status, response in operation.responses.items():
             replayed = "Idempotency-Replayed" in response.get("headers", {})
-            assert replayed == (status in {"200", "201", "202", "400", "403", "404"}), status
+            assert replayed == (status not in {"413", "415", "503", "default"}), status
 
 
 def test_unavailable_is_declared_with_when_to_try_again(served: Document):
-    for name, status in NOT_PROVOKED:
-        response = served.operations[name].responses[status]
+    declared = {
+        name: operation.responses["503"]
+        for name, operation in served.operations.items()
+        if "503" in operation.responses
+    }
+
+    assert {"GET_flows", "PUT_flows-flowId", "DELETE_flows-flowId-label"} <= declared.keys()
+    for name, response in declared.items():
         assert "Retry-After" in response.get("headers", {}) or name.endswith("_health")
+
+
+def test_an_access_token_may_come_with_any_request_and_nothing_unknown(
+    api: httpx.Client, served: Document
+):
+    for operation in served.operations.values():
+        assert "access_token" in operation.parameters, operation.name
+        path = re.sub("{[^}]*}", new_id(), operation.path)
+        with api.stream(operation.method, path, params={"access_token": "x"}) as known:
+            if known.headers.get("content-type") != "text/event-stream":  # it may have no end
+                assert "access_token" not in known.read().decode()
+        unknown = api.request(operation.method, path, params={"colour": "x"})
+        assert unknown.status_code == 400
 
 
 def test_a_method_that_is_not_there_is_told_which_are(api: httpx.Client):

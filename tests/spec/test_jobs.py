@@ -256,8 +256,9 @@ def test_a_request_waits_as_long_as_is_preferred_before_it_is_202(api: httpx.Cli
 
 
 def test_a_copy_nobody_waits_for_is_a_job(api: httpx.Client, backend: dict[str, Any]):
-    flow, body = put_flow(api), external(0, 1_000)
-    api.post(f"/flows/{flow}/segments", json=body)
+    urls = [{"label": "elsewhere", "url": "gopher://elsewhere.example/a"}]
+    flow, body = put_flow(api), external(0, 1_000) | {"get_urls": urls}
+    assert api.post(f"/flows/{flow}/segments", json=body).status_code == 201
 
     accepted = api.post(
         f"/objects/{body['object_id']}/instances", json={"storage_id": backend["id"]}, headers=LATER
@@ -267,7 +268,7 @@ def test_a_copy_nobody_waits_for_is_a_job(api: httpx.Client, backend: dict[str, 
     assert (accepted.status_code, accepted.headers["preference-applied"]) == (202, "respond-async")
     assert accepted.headers["location"].startswith(str(api.base_url))
     assert (job["kind"], job["state"], job["total"], job["done"]) == ("objects.copy", "error", 1, 0)
-    assert "elsewhere.example" in job["error"]["summary"]
+    assert "gopher" in job["error"]["summary"]
     assert api.get(job["result"]).json()["id"] == body["object_id"]
 
 

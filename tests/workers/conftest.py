@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from infra.bootstrap import build_ports
-from infra.s3 import S3MediaStore
+from infra.buckets import prepare
 from infra.vast.migrate import migrate
 from infra.vast.session import Database
 from schemas.domain.identifiers import FlowId, ObjectId
@@ -46,7 +46,7 @@ class Bells:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running_services(tmp_path_factory.mktemp("services"), TAMS_SHARDS=str(SHARDS)) as running:
         settings = running.settings
-        S3MediaStore(settings.s3, settings.presigned_url_timeout_s).create_bucket()
+        prepare(settings.backends, settings.cors_origins)
         migrate(Database(settings.vast), settings.vast, settings.shards)
         yield running
 

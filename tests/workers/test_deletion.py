@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from infra.vast.session import OutcomeUnknown
@@ -319,10 +320,11 @@ def test_objects_nobody_registers_expire(ports: Ports) -> None:
     submit(ports, flow_id, replace(offer(flow_id, 0, 1, used.object_id), links=()))
     segments.flush(ports, shard_of(flow_id))
 
-    objects.expire(ports)
+    promised = timedelta(seconds=ports.limits.object_timeout_s)
+    in_grace, late = promised + timedelta(seconds=30), promised + timedelta(seconds=120)
+    objects.expire(with_ports(ports, clock=_Later(ports.clock, in_grace)))
     early = known_objects(ports, [used.object_id, unused.object_id])
-    ahead = timedelta(seconds=ports.limits.object_timeout_s + 120)
-    objects.expire(with_ports(ports, clock=_Later(ports.clock, ahead)))
+    objects.expire(with_ports(ports, clock=_Later(ports.clock, late)))
     objects.collect(ports)
 
     assert early == {used.object_id, unused.object_id}
@@ -391,8 +393,9 @@ def _key(ports: Ports, object_id: ObjectId) -> str:
 
 
 def _upload(ports: Ports, object_id: ObjectId) -> None:
-    media: Any = ports.media
-    media._client.put_object(Bucket=_bucket(ports), Key=_key(ports, object_id), Body=b"media")
+    (backend,) = ports.media.backends
+    url = ports.media.put_url(backend, _key(ports, object_id), "video/mp2t")
+    assert httpx.put(url, content=b"media", headers={"content-type": "video/mp2t"}).is_success
 
 
 def _bytes_of(ports: Ports, object_id: ObjectId) -> bool:

@@ -180,18 +180,18 @@ def test_who_finds_the_shard_taken_leaves_its_work_to_the_holder(ports: Ports) -
     shard = shard_of(flow_id)
 
     class Late(Through):
-        """An offer arrives after the last read; its own flush finds the shard taken."""
+        """An offer arrives after the last look; its own flush finds the shard taken."""
 
         done = False
 
-        def read(self, *arguments: Any) -> Any:
-            entries = self.inner.read(*arguments)
-            if not entries and not self.done:
+        def holds(self, *arguments: Any) -> Any:
+            found = self.inner.holds(*arguments)
+            if not found and not self.done:
                 self.done = True
                 submit(ports, flow_id, offer(flow_id, 0, 2))
                 segments.flush(ports, shard)
                 assert stored(ports, flow_id) == []
-            return entries
+            return found
 
     segments.flush(with_ports(ports, inbox=Late(ports.inbox)), shard)
 

@@ -50,7 +50,7 @@ _LAST_EVENT_ID: Final = {
     "in": "header",
     "name": "Last-Event-ID",
     "description": "The id of the last event that was received; those after it are sent.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}$"},
 }
 
 

@@ -26,7 +26,10 @@ broker_connection_max_retries = None
 
 imports = ("tasks.celery_tasks",)
 task_default_queue = "interactive"
-task_routes = {name: {"queue": "bulk"} for name in (TIDY, Work.COLLECT.value, Work.COPY.value)}
+task_routes = {
+    name: {"queue": "bulk"}
+    for name in (TIDY, Work.COLLECT.value, Work.COPY.value, Work.ARCHIVE.value)
+}
 task_acks_late = True
 task_reject_on_worker_lost = True
 task_time_limit = 900

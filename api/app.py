@@ -12,6 +12,7 @@ from api import (
     flows,
     health,
     ingest_rules,
+    job_events,
     jobs,
     objects,
     profiles,
@@ -23,6 +24,8 @@ from api import (
 from api.context import EXTENSION
 from api.cors import allow_origins
 from api.errors import register_errors
+from api.following import limit_followers
+from api.idempotency import register_idempotency
 from api.links import serve_at
 from api.openapi import TamsApi
 from api.options import Options
@@ -42,6 +45,7 @@ _BLUEPRINTS: Final = (
     deletion,
     ingest_rules,
     jobs,
+    job_events,
     dead_letters,
     health,
 )
@@ -102,6 +106,8 @@ def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B0
             **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
         },
     )
+    register_idempotency(app)
+    limit_followers(app, ports.limits.followers)
     api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:

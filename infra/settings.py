@@ -87,7 +87,12 @@ class Settings:
     inbox_high_water: int
     reply_timeout_s: float
     async_after_s: float
+    max_wait_s: int
+    api_followers: int
     deletions_kept_s: int
+    jobs_kept_s: int
+    job_changes_kept: int
+    answers_bytes: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -184,6 +189,11 @@ class _Reader:
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
             reply_timeout_s=self._number("TAMS_REPLY_TIMEOUT_S", 20, 1, 600),
             async_after_s=self._number("TAMS_ASYNC_AFTER_S", 2, 1, 60),
+            max_wait_s=self._number("TAMS_MAX_WAIT_S", 30, 0, 50),
+            api_followers=self._number("TAMS_API_FOLLOWERS", 8, 0, 1_024),
+            jobs_kept_s=self._number("TAMS_JOBS_KEPT_S", 2_592_000, 60, 315_360_000),
+            job_changes_kept=self._number("TAMS_JOB_CHANGES_KEPT", 10_000, 100, 10_000_000),
+            answers_bytes=self._number("TAMS_ANSWERS_BYTES", 1 << 28, 1 << 20, 1 << 40),
             deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(

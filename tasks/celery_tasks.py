@@ -12,7 +12,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from schemas.domain.errors import Unavailable
-from tasks import deletion, ingest, objects, segments
+from tasks import deletion, ingest, jobs, objects, segments
 from tasks.ports import Ports, Work
 
 log = logging.getLogger(__name__)
@@ -66,11 +66,18 @@ def copy(self: Operation) -> None:
     objects.make_copies(self.ports)
 
 
+@shared_task(base=Operation, bind=True, name=Work.ARCHIVE)
+def archive(self: Operation) -> None:
+    """Take jobs that ended into the database."""
+    jobs.archive(self.ports)
+
+
 @shared_task(base=Operation, bind=True, name=TIDY)
 def tidy(self: Operation) -> None:
     """Let go of what is not wanted any more, and take up what was left lying."""
     objects.expire(self.ports)
     deletion.tidy(self.ports)
+    jobs.tidy(self.ports)
     self.ports.queue.call(Work.COLLECT)
     self.ports.queue.call(Work.COPY)
 
@@ -80,3 +87,4 @@ def sweep(self: Operation) -> None:
     """Ring wherever something waits."""
     segments.sweep(self.ports)
     ingest.sweep(self.ports)
+    jobs.sweep(self.ports)

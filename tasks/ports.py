@@ -28,10 +28,10 @@ from schemas.domain.identifiers import (
 )
 from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
 from schemas.domain.ingest_rule import IngestRule
-from schemas.domain.job import Failure, Fault, Job
+from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
-from schemas.domain.query import SegmentQuery
+from schemas.domain.query import Listing, SegmentQuery
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
@@ -104,6 +104,18 @@ class Snapshot(Protocol):
 
     def all_deletions(self) -> list[Deletion]:
         """Every deletion on record; in no particular order."""
+
+    def jobs(self, ids: Collection[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs named that are on record, without their failures."""
+
+    def job_failures(self, ids: Collection[JobId]) -> dict[JobId, list[JobFailure]]:
+        """The failures of the jobs named, in order."""
+
+    def listed_jobs(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The jobs on record that a page may hold, in no particular order; one more if there is."""
+
+    def jobs_ended_before(self, moment: datetime, limit: int) -> list[Job]:
+        """At most `limit` jobs on record that ended before `moment`."""
 
     def problems(self) -> list[Problem]:
         """Every problem on record."""
@@ -311,11 +323,19 @@ class DeadOfferStore(Protocol):
         """Put one back into the inbox, at once; its shard, or None if it is not there."""
 
 
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """What a job was like after a change, without its failures; `id` says in which order."""
+
+    id: str
+    job: Job
+
+
 class JobStore(Protocol):
-    """Jobs, while they are of interest."""
+    """Jobs that go on, and those that ended a short time ago."""
 
     def create(self, job: Job) -> None:
-        """Keep a new job."""
+        """Keep a new job, or one that is taken up anew."""
 
     def advance(self, job_id: JobId, done: int, now: datetime) -> None:
         """Say how much of a job has been done."""
@@ -323,14 +343,65 @@ class JobStore(Protocol):
     def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
         """Say that a job is done, or why it cannot be; wakes whoever waits."""
 
+    def cancel(self, job_id: JobId, now: datetime) -> None:
+        """Have whoever works on a job stop, at the next step."""
+
+    def cancelled(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Those of the jobs that are to stop."""
+
     def get(self, job_id: JobId) -> Job | None:
-        """The job, with its failures; None if there is none."""
+        """The job, with its failures; None if there is none here."""
 
     def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
         """The job once it ended; None when it did not in time."""
 
+    def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
+
+    def ended(self, limit: int) -> list[Job]:
+        """Followed jobs that ended and are not forgotten, oldest first, without their failures."""
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Let go of ended jobs that are on record elsewhere, unless they were taken up anew."""
+
+    def position(self) -> str:
+        """The name of the latest change of a followed job."""
+
+    def changes(self, after: str, timeout_s: float) -> list[JobChange]:
+        """Changes of followed jobs after the one called `after`; waits for the first of them."""
+
+    def remembered(self, after: str) -> bool:
+        """Whether no change after the one called `after` has been forgotten."""
+
     def ping(self) -> None:
         """Raises Unavailable when the broker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a request that was made before; without an answer it still goes on."""
+
+    fingerprint: str
+    answer: bytes | None
+
+
+class Answers(Protocol):
+    """Answers to requests that may be made again, by a key each client chooses."""
+
+    def begin(self, key: str, fingerprint: str) -> Kept | None:
+        """Take a request on: None, if nobody has; else what is known of it.
+
+        `fingerprint` is the same for the same request.
+        """
+
+    def keep(self, key: str, fingerprint: str, answer: bytes) -> None:
+        """Keep the answer to a request that was taken on, if it is not too large."""
+
+    def drop(self, key: str, fingerprint: str) -> None:
+        """Give a request up, so that whoever makes it next takes it on."""
+
+    def wait(self, key: str, timeout_s: float) -> None:
+        """Wait until who has taken the request on keeps an answer or drops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +473,7 @@ class Work(StrEnum):
     INGEST = "ingest.drain"
     COLLECT = "objects.collect"
     COPY = "objects.copy"
+    ARCHIVE = "jobs.archive"
 
 
 class TaskQueue(Protocol):
@@ -454,7 +526,10 @@ class Limits:
     delete_rows: int
     reply_timeout_s: float
     async_after_s: float
+    max_wait_s: int
+    followers: int
     deletions_kept_s: int
+    jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -502,6 +577,7 @@ class Ports:
     inbox: Inbox
     dead_offers: DeadOfferStore
     jobs: JobStore
+    answers: Answers
     notices: Notices
     dead_notices: DeadNoticeStore
     subscriptions: Subscriptions

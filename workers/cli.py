@@ -33,6 +33,8 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "rules": "workers.client.rules",
 }
 _PAUSE_S: Final = 5.0
+# Streams of events have no end of their own; when the server stops, they are left this long.
+_STREAMS_END_S: Final = 5
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ def api() -> None:
         workers=settings.api_workers,
         blocking_threads=settings.api_threads,
         respawn_failed_workers=True,
+        workers_kill_timeout=_STREAMS_END_S,
         log_access=False,
     ).serve()
 

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -25,6 +25,7 @@ from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
     DeletionId,
     FlowId,
+    JobId,
     ObjectId,
     ProfileId,
     SourceId,
@@ -32,9 +33,10 @@ from schemas.domain.identifiers import (
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
+from schemas.domain.job import Job, JobFailure, JobFilter
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
-from schemas.domain.query import SegmentQuery
+from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
@@ -48,6 +50,9 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CLAIM_SLOTS: Final = 1_024
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT: Final = timedelta(milliseconds=1)
 
 # Below this many objects, asking for them one by one beats reading all a flow has allocated.
 _FEW_OBJECTS: Final = 50
@@ -242,6 +247,50 @@ class VastSnapshot:
         """Every deletion on record."""
         return self._records(tables.DELETIONS, rows.deletion_from)
 
+    def jobs(self, ids: Collection[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs named that are on record, without their failures."""
+        found = self._records(tables.JOBS, rows.job_from, isin=("id", list(ids)))
+        return {job.id: job for job in found}
+
+    def job_failures(self, ids: Collection[JobId]) -> dict[JobId, list[JobFailure]]:
+        """The failures of the jobs named, in order."""
+        kept = self._records(tables.FAILURES, rows.failure_from, isin=("job_id", list(ids)))
+        found = defaultdict(list)
+        for each in sorted(kept, key=lambda each: each.number):
+            found[each.job_id].append(each)
+        return found
+
+    def listed_jobs(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The jobs on record that a page may hold; one more if there is."""
+        equal = {
+            name: value
+            for name in ("kind", "state", "flow_id")
+            if (value := getattr(wanted, name)) is not None
+        }
+        conditions: dict[str, Any] = {"equal": equal, **_from_where_it_stopped(listing)}
+        enough = _SPARE_ROWS * (listing.limit + 1)
+        found = self._records(tables.JOBS, rows.job_from, **conditions, limit=enough)
+        if len(found) < enough:
+            return found
+        table = self._transaction.table(tables.JOBS)
+        narrow = table.select(["id", "created"], **conditions).to_pylist()
+        last = resumed_at(listing)
+        places = sorted(
+            (position(rows.aware(row["created"]), row["id"]), row["id"]) for row in narrow
+        )
+        if listing.reverse_order:
+            places.reverse()
+        ids = [
+            job_id for place, job_id in places if last is None or is_beyond(place, last, listing)
+        ]
+        return self._records(tables.JOBS, rows.job_from, isin=("id", ids[: listing.limit + 1]))
+
+    def jobs_ended_before(self, moment: datetime, limit: int) -> list[Job]:
+        """Some jobs on record that ended before `moment`."""
+        return self._records(
+            tables.JOBS, rows.job_from, below=("updated", rows.naive(moment)), limit=limit
+        )
+
     def problems(self) -> list[Problem]:
         """Every problem on record."""
         return self._records(tables.PROBLEMS, rows.problem_from)
@@ -332,3 +381,14 @@ class VastSnapshot:
             bound = sorted(starts, reverse=True)[:wanted][-1]
             return TimeRange(max(span.start, bound), span.end)
         return TimeRange(span.start, min(span.end, sorted(ends)[:wanted][-1]))
+
+
+def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:
+    """The condition on `created` of a list that goes on; a little wide, for lack of precision."""
+    last = resumed_at(listing)
+    if last is None:
+        return {}
+    moment = _EPOCH - timedelta(microseconds=int(last[1]))
+    if listing.reverse_order:
+        return {"since": ("created", rows.naive(moment - _MOMENT))}
+    return {"below": ("created", rows.naive(moment + _MOMENT))}

@@ -16,6 +16,7 @@ from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
+from schemas.domain.job import Job, JobFailure
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.segment import Segment
@@ -58,6 +59,8 @@ Record = (
     | Stream
     | Sighting
     | ShardCursor
+    | Job
+    | JobFailure
 )
 
 

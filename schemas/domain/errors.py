@@ -53,6 +53,10 @@ class BeingDeleted(Unavailable):
     """The flow is still being deleted."""
 
 
+class Cancelled(Invalid):
+    """The job was cancelled before this was done."""
+
+
 class ReadOnly(Forbidden):
     """The flow is read-only."""
 

@@ -158,6 +158,7 @@ _JOB: Final[Mapping[str, Any]] = {
     "created": _TIME,
     "updated": _TIME,
     "version": 1,
+    "result": f"/flows/{VIDEO_FLOW}/segments",
 }
 
 _SAID: Final[Mapping[str, Any]] = {
@@ -338,7 +339,6 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "status": "done",
         },
     },
-    JobSchema: {"waiting": _JOB, "done": {**_JOB, "state": "done", "done": 1, "version": 3}},
     RulePostSchema: {"cameras": _RULE},
     RuleSchema: {"cameras": {"id": _RULE_ID, "created": _TIME, **_RULE}},
     RuleTestSchema: {
@@ -364,6 +364,19 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
                 "timerange": "[1764072000:0_1764072002:0)",
             },
         }
+    },
+    JobSchema: {
+        "waiting": _JOB,
+        "done": {
+            **_JOB,
+            "state": "done",
+            "done": 1,
+            "version": 2,
+            "started": _LATER,
+            "updated": _LATER,
+            "ended": _LATER,
+            "duration_s": 10.5,
+        },
     },
     ProblemSchema: {
         "problem": {

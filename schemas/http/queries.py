@@ -20,6 +20,7 @@ from marshmallow import (
 
 from schemas.domain.identifiers import UUID_PATTERN, ObjectId
 from schemas.domain.ingest import ProblemQuery
+from schemas.domain.job import JobFilter, JobKind, JobState
 from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
 from schemas.domain.rejection import Reason
 from schemas.domain.storage import UrlFilter
@@ -34,6 +35,10 @@ from schemas.http.fields import (
     QueryInteger,
     TimeRangeField,
     tag_filter,
+)
+
+EVENT_ID = validate.Regexp(
+    r"^[0-9]{1,18}-[0-9]{1,18}\Z", error="{input!r} is not an id this service gave out"
 )
 
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
@@ -386,3 +391,48 @@ class RuleQuerySchema(PagedSchema):
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""
         return listing(known)
+
+
+class JobEventsSchema(QuerySchema):
+    """GET /jobs/{jobId}/events: the id of the last event received."""
+
+    last_event_id = fields.String(
+        validate=EVENT_ID,
+        metadata=says("As the header `Last-Event-ID`, for clients that cannot set it."),
+    )
+
+    def build(self, known: dict[str, Any]) -> Any:
+        """The query value."""
+        return known.get("last_event_id")
+
+
+class JobsEventsSchema(JobEventsSchema):
+    """GET /jobs/events: (last event id, filter)."""
+
+    kind = fields.Enum(JobKind, by_value=True, metadata=says("Only jobs of this kind."))
+    state = fields.Enum(JobState, by_value=True, metadata=says("Only jobs in this state."))
+    flow_id = fields.String(validate=UUID, metadata=says("Only jobs on this flow."))
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, JobFilter]:
+        """The query value."""
+        return known.get("last_event_id"), job_filter(known)
+
+
+class JobQuerySchema(OrderedSchema):
+    """GET /jobs: (paging, filter)."""
+
+    kind = fields.Enum(JobKind, by_value=True, metadata=says("Only jobs of this kind."))
+    state = fields.Enum(JobState, by_value=True, metadata=says("Only jobs in this state."))
+    flow_id = fields.String(validate=UUID, metadata=says("Only jobs on this flow."))
+    sort_by = fields.String(
+        validate=validate.OneOf(["created"]), metadata=says("The order; there is only this one.")
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, JobFilter]:
+        """The query value."""
+        return listing(known), job_filter(known)
+
+
+def job_filter(known: dict[str, Any]) -> JobFilter:
+    """Which jobs."""
+    return JobFilter(known.get("kind"), known.get("state"), known.get("flow_id"))

@@ -25,6 +25,8 @@ PROBLEMS: Final = "problems"
 RULES: Final = "rules"
 STREAMS: Final = "streams"
 SIGHTINGS: Final = "sightings"
+JOBS: Final = "jobs"
+FAILURES: Final = "failures"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -163,6 +165,35 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("modified", _TIME),
             ("seen", _TIME),
             ("reason", pa.string()),
+        ]
+    ),
+    JOBS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("kind", pa.string()),
+            ("state", pa.string()),
+            ("flow_id", pa.string()),
+            ("created", _TIME),
+            ("started", _TIME),
+            ("updated", _TIME),
+            ("total", pa.int64()),
+            ("done", pa.int64()),
+            ("failed", pa.int64()),
+            ("version", pa.int64()),
+            ("result", pa.string()),
+            ("fault", pa.string()),
+        ]
+    ),
+    FAILURES: pa.schema(
+        [
+            ("job_id", pa.string()),
+            ("number", pa.int64()),
+            ("object_id", pa.string()),
+            ("timerange", pa.string()),
+            ("type", pa.string()),
+            ("summary", pa.string()),
+            ("time", _TIME),
+            ("field", pa.string()),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

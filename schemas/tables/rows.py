@@ -26,7 +26,7 @@ from schemas.domain.identifiers import (
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule, RuleId
-from schemas.domain.job import Fault
+from schemas.domain.job import Failure, Fault, Job, JobFailure, JobKind, JobState
 from schemas.domain.media_object import (
     Controlled,
     Copy,
@@ -83,7 +83,7 @@ def object_from(row: Row) -> MediaObject:
     return MediaObject(
         ObjectId(row["id"]),
         Role(row["role"]),
-        _aware(row["created"]),
+        aware(row["created"]),
         tuple(_instance(item) for item in orjson.loads(row["instances"])),
         content_type=row["content_type"],
         allocated_for=row["allocated_for"],
@@ -105,12 +105,12 @@ def flow_from(row: Row) -> Flow:
     return Flow(
         FlowId(row["id"]),
         orjson.loads(row["document"]),
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        metadata_updated=_aware(row["metadata_updated"]),
+        metadata_updated=aware(row["metadata_updated"]),
         updated_by=row["updated_by"],
         metadata_version=row["metadata_version"],
-        segments_updated=None if updated is None else _aware(updated),
+        segments_updated=None if updated is None else aware(updated),
         content=Content(content, row["segments"]),
         deletion=row["deletion"],
     )
@@ -121,9 +121,9 @@ def source_from(row: Row) -> Source:
     return Source(
         SourceId(row["id"]),
         row["format"],
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        updated=_aware(row["updated"]),
+        updated=aware(row["updated"]),
         updated_by=row["updated_by"],
         label=row["label"],
         description=row["description"],
@@ -137,14 +137,14 @@ def copy_from(row: Row) -> Copy:
         ObjectId(row["object_id"]),
         Controlled(StorageId(row["storage_id"]), row["key"]),
         JobId(row["job_id"]),
-        _aware(row["created"]),
+        aware(row["created"]),
     )
 
 
 def orphan_from(row: Row) -> Orphan:
     """The orphan of a row of `orphans`."""
     return Orphan(
-        StorageId(row["storage_id"]), row["key"], _aware(row["since"]), row["ours"], row["etag"]
+        StorageId(row["storage_id"]), row["key"], aware(row["since"]), row["ours"], row["etag"]
     )
 
 
@@ -156,13 +156,13 @@ def deletion_from(row: Row) -> Deletion:
         TimeRange.parse(row["timerange"]),
         TimeRange.parse(row["remaining"]),
         row["delete_flow"],
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        updated=_aware(row["updated"]),
+        updated=aware(row["updated"]),
         object_id=row["object_id"],
         state=DeletionState(row["state"]),
         deleted=row["deleted"],
-        expiry=None if row["expiry"] is None else _aware(row["expiry"]),
+        expiry=None if row["expiry"] is None else aware(row["expiry"]),
         fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
     )
 
@@ -170,7 +170,7 @@ def deletion_from(row: Row) -> Deletion:
 def profile_from(row: Row) -> Profile:
     """The profile of a row of `profiles`."""
     document = orjson.loads(row["document"])
-    return Profile(ProfileId(row["id"]), document, _aware(row["created"]), row["created_by"])
+    return Profile(ProfileId(row["id"]), document, aware(row["created"]), row["created_by"])
 
 
 def service_from(row: Row) -> ServiceInfo:
@@ -185,14 +185,14 @@ def problem_from(row: Row) -> Problem:
         row["key"],
         row["etag"],
         row["reason"],
-        _aware(row["seen"]),
+        aware(row["seen"]),
         Reason(row["code"] or Reason.REFUSED),
     )
 
 
 def rule_from(row: Row) -> IngestRule:
     """The rule of a row of `rules`."""
-    return rules.from_json(RuleId(row["id"]), _aware(row["created"]), orjson.loads(row["document"]))
+    return rules.from_json(RuleId(row["id"]), aware(row["created"]), orjson.loads(row["document"]))
 
 
 def stream_from(row: Row) -> Stream:
@@ -209,10 +209,42 @@ def sighting_from(row: Row) -> Sighting:
         Kind(row["kind"]),
         row["directory"],
         row["rule_id"],
-        _aware(row["modified"]),
-        _aware(row["seen"]),
+        aware(row["modified"]),
+        aware(row["seen"]),
         row["reason"],
     )
+
+
+def job_from(row: Row) -> Job:
+    """The job of a row of `jobs`, without its failures."""
+    return Job(
+        JobId(row["id"]),
+        JobKind(row["kind"]),
+        JobState(row["state"]),
+        created=aware(row["created"]),
+        updated=aware(row["updated"]),
+        total=row["total"],
+        done=row["done"],
+        failed=row["failed"],
+        flow_id=row["flow_id"],
+        version=row["version"],
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+        started=None if row["started"] is None else aware(row["started"]),
+        result=row["result"],
+    )
+
+
+def failure_from(row: Row) -> JobFailure:
+    """The failure of a row of `failures`."""
+    failure = Failure(
+        ObjectId(row["object_id"]),
+        row["timerange"],
+        row["type"],
+        row["summary"],
+        aware(row["time"]),
+        row["field"],
+    )
+    return JobFailure(JobId(row["job_id"]), row["number"], failure)
 
 
 def shard_from(row: Row) -> ShardCursor:
@@ -321,6 +353,38 @@ def _sighting_row(sighting: Sighting) -> Row:
     }
 
 
+def _job_row(job: Job) -> Row:
+    return {
+        "id": job.id,
+        "kind": job.kind.value,
+        "state": job.state.value,
+        "flow_id": job.flow_id,
+        "created": naive(job.created),
+        "started": job.started and naive(job.started),
+        "updated": naive(job.updated),
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "version": job.version,
+        "result": job.result,
+        "fault": _json(job.fault),
+    }
+
+
+def _failure_row(kept: JobFailure) -> Row:
+    failure = kept.failure
+    return {
+        "job_id": kept.job_id,
+        "number": kept.number,
+        "object_id": failure.object_id,
+        "timerange": failure.timerange,
+        "type": failure.type,
+        "summary": failure.summary,
+        "time": naive(failure.time),
+        "field": failure.field,
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
@@ -415,7 +479,8 @@ def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _aware(moment: datetime) -> datetime:
+def aware(moment: datetime) -> datetime:
+    """The inverse of `naive`."""
     return moment.replace(tzinfo=UTC)
 
 
@@ -442,5 +507,7 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     IngestRule: _Kept(tables.RULES, lambda rule: rule.id, _rule_row),
     Stream: _Kept(tables.STREAMS, lambda stream: stream.flow_id, _stream_row),
     Sighting: _Kept(tables.SIGHTINGS, lambda s: (s.bucket, s.key, s.etag), _sighting_row),
+    Job: _Kept(tables.JOBS, lambda job: job.id, _job_row),
+    JobFailure: _Kept(tables.FAILURES, lambda kept: (kept.job_id, kept.number), _failure_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

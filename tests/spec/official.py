@@ -65,8 +65,8 @@ class Document:
         return {operation.name: operation for operation in self._operations()}
 
     def operation(self, method: str, path: str) -> Operation | None:
-        """The operation that a request is for."""
-        for operation in self.operations.values():
+        """The operation that a request is for; a path that is named beats one that fits."""
+        for operation in sorted(self.operations.values(), key=lambda each: each.path.count("{")):
             form = re.sub(r"{[^}]*}", "[^/]+", operation.path)
             if operation.method == method.lower() and re.fullmatch(form, path):
                 return operation

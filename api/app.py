@@ -13,10 +13,12 @@ from api import (
     jobs,
     objects,
     profiles,
+    scans,
     segments,
     service,
     sources,
     storage,
+    timeline,
 )
 from api.context import EXTENSION
 from api.errors import register_errors
@@ -32,15 +34,18 @@ _BLUEPRINTS: Final = (
     flows,
     storage,
     segments,
+    timeline,
     objects,
     deletion,
     jobs,
+    scans,
     health,
 )
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/jobs`, `/ingest-problems` and `/health` are extensions to it.
+`/jobs`, `/ingest-problems`, `/ingest-scans`, `/health` and `/flows/{flowId}/timeline` are
+extensions to it.
 """
 
 _UUID: Final = f"^{UUID_PATTERN}$"

@@ -20,11 +20,13 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from schemas.domain.ingest import Measured
+from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
 _FLUSH_S: Final = 5.0
+_SCAN_KEYS: Final = 1_000  # as many as S3 lists at once
 
 
 class SystemClock:
@@ -117,6 +119,9 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            scan_keys=_SCAN_KEYS,
+            scan_interval_s=settings.scan_interval_s,
+            patience=Patience(settings.stall_intervals, settings.stall_min_s),
         ),
         templates=settings.ingest_templates,
     )

@@ -86,6 +86,9 @@ class Settings:
     presigned_url_timeout_s: int
     worker_concurrency: int
     watchdog_s: int
+    scan_interval_s: int
+    stall_intervals: int
+    stall_min_s: int
     ingest_templates: tuple[KeyTemplate, ...]
 
     @classmethod
@@ -179,6 +182,9 @@ class _Reader:
             ),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
+            scan_interval_s=self._number("TAMS_SCAN_INTERVAL_S", 3_600, 0, 31_536_000),
+            stall_intervals=self._number("TAMS_STALL_INTERVALS", 3, 1, 1_000),
+            stall_min_s=self._number("TAMS_STALL_MIN_S", 5, 1, 86_400),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:

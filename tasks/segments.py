@@ -237,10 +237,13 @@ def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) ->
     hulls = {flow_id: TimeRange.hull(ranges) for flow_id, ranges in spans.items()}
     wanted = {offer.segment.object_id for offer in offers}
     wanted |= {offer.init_object_id for offer in offers if offer.init_object_id is not None}
+    flows = snapshot.flows(hulls)
+    stalled = any(flow.inflow.stalled_since for flow in flows.values())
     return Registration(
-        snapshot.flows(hulls),
+        flows,
         snapshot.objects(wanted, likely_for=hulls),
         snapshot.segments_around(hulls),
+        stalls=snapshot.open_stalls() if stalled else (),
         labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
     )

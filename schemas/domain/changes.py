@@ -17,9 +17,11 @@ from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ Record = (
     | Profile
     | ServiceInfo
     | Problem
+    | Scan
+    | Stall
     | ShardCursor
 )
 

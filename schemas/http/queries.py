@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import (
@@ -17,8 +18,10 @@ from marshmallow import (
     validates_schema,
 )
 
-from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.coverage import CoverageQuery
+from schemas.domain.identifiers import UUID_PATTERN, FlowId, ObjectId
 from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
+from schemas.domain.stall import IngestState
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -28,6 +31,7 @@ from schemas.http.fields import (
     CommaList,
     QueryBoolean,
     TimeRangeField,
+    TimestampField,
     tag_filter,
 )
 
@@ -259,6 +263,67 @@ class ProfileQuerySchema(PagedSchema):
         return ProfileQuery(
             listing(known), known.get("label"), known.get("format"), known.get("codec")
         )
+
+
+class TimelineQuerySchema(PagedSchema):
+    """GET /flows/{flowId}/timeline: (page key, what to look at)."""
+
+    timerange = TimeRangeField(
+        load_default=ETERNITY,
+        metadata={"description": "Where to look; an open bound is that of the segments."},
+    )
+    tolerance = TimestampField(
+        load_default=0,
+        validate=validate.Range(min=0),
+        metadata={"description": "The longest time without a segment that is no gap."},
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, CoverageQuery]:
+        """The query value."""
+        limit = min(known["limit"], MAX_LIMIT)
+        query = CoverageQuery(known["timerange"], known["tolerance"], limit=limit)
+        return known.get("page"), query
+
+
+class IngestHealthQuerySchema(PagedSchema):
+    """GET /health/ingest: (paging, flow, state)."""
+
+    limit = fields.Integer(
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(min=1),
+        metadata={"description": f"Flows per page; at most {DEFAULT_LIMIT}."},
+    )
+    flow_id = fields.String(validate=UUID)
+    state = fields.Enum(IngestState, by_value=True)
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None, IngestState | None]:
+        """The query value."""
+        paging = listing(known)
+        # Each flow of a page costs a look at its timeline.
+        paging = replace(paging, limit=min(paging.limit, DEFAULT_LIMIT))
+        return paging, known.get("flow_id"), known.get("state")
+
+
+class StallQuerySchema(PagedSchema):
+    """GET /health/ingest/stalls: (paging, flow)."""
+
+    flow_id = fields.String(validate=UUID)
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None]:
+        """The query value."""
+        return listing(known), known.get("flow_id")
+
+
+class ScanQuerySchema(PagedSchema):
+    """GET /ingest-scans."""
+
+    reverse_order = QueryBoolean()
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
 
 
 class ProblemQuerySchema(PagedSchema):

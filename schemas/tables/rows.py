@@ -23,15 +23,21 @@ from schemas.domain.identifiers import (
     SourceId,
     StorageId,
 )
+from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
-from schemas.domain.job import Fault
+from schemas.domain.job import Fault, JobState
 from schemas.domain.media_object import Controlled, Copy, Instance, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
+
+NO_STATUS: Final = ""
+"""What column `status` of `flows` says of a flow without one; null is a row not looked at yet."""
 
 Row = Mapping[str, Any]
 R = TypeVar("R", bound=Record)
@@ -84,7 +90,6 @@ def object_from(row: Row) -> MediaObject:
 
 def flow_from(row: Row) -> Flow:
     """The flow of a row of `flows`."""
-    updated = row["segments_updated"]
     content = NEVER if row["start"] is None else TimeRange(row["start"], row["end"])
     return Flow(
         FlowId(row["id"]),
@@ -94,9 +99,10 @@ def flow_from(row: Row) -> Flow:
         metadata_updated=_aware(row["metadata_updated"]),
         updated_by=row["updated_by"],
         metadata_version=row["metadata_version"],
-        segments_updated=None if updated is None else _aware(updated),
+        segments_updated=_aware_or_none(row["segments_updated"]),
         content=Content(content, row["segments"]),
         deletion=row["deletion"],
+        inflow=_inflow(row),
     )
 
 
@@ -144,7 +150,7 @@ def deletion_from(row: Row) -> Deletion:
         object_id=row["object_id"],
         state=DeletionState(row["state"]),
         deleted=row["deleted"],
-        expiry=None if row["expiry"] is None else _aware(row["expiry"]),
+        expiry=_aware_or_none(row["expiry"]),
         fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
     )
 
@@ -163,6 +169,36 @@ def service_from(row: Row) -> ServiceInfo:
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
     return Problem(row["bucket"], row["key"], row["etag"], row["reason"], _aware(row["seen"]))
+
+
+def scan_from(row: Row) -> Scan:
+    """The scan of a row of `scans`."""
+    return Scan(
+        JobId(row["id"]),
+        row["bucket"],
+        row["prefix"],
+        _aware_or_none(row["since"]),
+        row["periodic"],
+        _aware(row["created"]),
+        _aware(row["updated"]),
+        state=JobState(row["state"]),
+        after=row["after"],
+        listed=row["listed"],
+        found=row["found"],
+        known=row["known"],
+        problems=row["problems"],
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
+def stall_from(row: Row) -> Stall:
+    """The stall of a row of `stalls`."""
+    return Stall(
+        FlowId(row["flow_id"]),
+        _aware(row["started"]),
+        _aware(row["noticed"]),
+        _aware_or_none(row["ended"]),
+    )
 
 
 def shard_from(row: Row) -> ShardCursor:
@@ -239,12 +275,40 @@ def _problem_row(problem: Problem) -> Row:
     }
 
 
+def _scan_row(scan: Scan) -> Row:
+    return {
+        "id": scan.id,
+        "bucket": scan.bucket,
+        "prefix": scan.prefix,
+        "since": scan.since and naive(scan.since),
+        "periodic": scan.periodic,
+        "created": naive(scan.created),
+        "updated": naive(scan.updated),
+        "state": scan.state.value,
+        "after": scan.after,
+        "listed": scan.listed,
+        "found": scan.found,
+        "known": scan.known,
+        "problems": scan.problems,
+        "fault": _json(scan.fault),
+    }
+
+
+def _stall_row(stall: Stall) -> Row:
+    return {
+        "flow_id": stall.flow_id,
+        "started": naive(stall.started),
+        "noticed": naive(stall.noticed),
+        "ended": stall.ended and naive(stall.ended),
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
 
 def _flow_row(flow: Flow) -> Row:
-    content = flow.content.timerange
+    content, inflow = flow.content.timerange, flow.inflow
     return {
         "id": flow.id,
         "source_id": flow.source_id,
@@ -261,6 +325,13 @@ def _flow_row(flow: Flow) -> Row:
         "end": content.end if content else None,
         "segments": flow.content.segments,
         "deletion": flow.deletion,
+        "status": flow.status or NO_STATUS,
+        "ingesting_since": inflow.since and naive(inflow.since),
+        "arrived": inflow.arrived and naive(inflow.arrived),
+        "pace": _json({"intervals": inflow.intervals_ms, "durations": inflow.durations_ms}),
+        "stalled_since": inflow.stalled_since and naive(inflow.stalled_since),
+        "refused_overlaps": inflow.refused_overlaps,
+        "refused": inflow.refused and naive(inflow.refused),
     }
 
 
@@ -300,6 +371,20 @@ def _deletion_row(deletion: Deletion) -> Row:
     }
 
 
+def _inflow(row: Row) -> Inflow:
+    """What a row of `flows` says of arrivals, which is nothing in those of earlier versions."""
+    pace = {} if row["pace"] is None else orjson.loads(row["pace"])
+    return Inflow(
+        _aware_or_none(row["ingesting_since"]),
+        _aware_or_none(row["arrived"]),
+        tuple(pace.get("intervals", ())),
+        tuple(pace.get("durations", ())),
+        _aware_or_none(row["stalled_since"]),
+        row["refused_overlaps"] or 0,
+        _aware_or_none(row["refused"]),
+    )
+
+
 def _fault(item: Mapping[str, str]) -> Fault:
     return Fault(item["type"], item["summary"], datetime.fromisoformat(item["time"]))
 
@@ -333,6 +418,10 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
+def _aware_or_none(moment: datetime | None) -> datetime | None:
+    return None if moment is None else _aware(moment)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[R]):
     """How records of one kind are kept: in which table, named by what, as which row."""
@@ -353,5 +442,7 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
     ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
     Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
+    Scan: _Kept(tables.SCANS, lambda scan: scan.id, _scan_row),
+    Stall: _Kept(tables.STALLS, lambda stall: (stall.flow_id, stall.started), _stall_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

@@ -11,7 +11,7 @@ COPY tasks ./tasks
 COPY workers ./workers
 
 # The lock says which version of a package, pyproject.toml which packages a store needs.
-RUN PIP_CONSTRAINT=/src/requirements.lock pip install --no-cache-dir . \
+RUN PIP_CONSTRAINT=/src/requirements.lock pip install --no-cache-dir '.[kafka]' \
     && rm -rf /src/*
 
 RUN useradd --system --home-dir /data tams \

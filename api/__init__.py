@@ -4,5 +4,6 @@ A view translates a request into values, calls one operation, and renders what i
 """
 
 from api.app import create_app, create_listener
+from api.options import Options
 
-__all__ = ["create_app", "create_listener"]
+__all__ = ["Options", "create_app", "create_listener"]

@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.routing import PathConverter, UUIDConverter
 
 from api import (
+    dead_letters,
     deletion,
     flows,
     health,
@@ -21,9 +22,13 @@ from api import (
     timeline,
 )
 from api.context import EXTENSION
+from api.cors import allow_origins
 from api.errors import register_errors
+from api.links import serve_at
 from api.openapi import TamsApi
-from api.s3_events import register_notifications
+from api.options import Options
+from api.requests import refuse_malformed
+from api.s3_events import MOST_BYTES, register_notifications
 from schemas.domain.identifiers import UUID_PATTERN
 from tasks.ports import Intake, Ports
 
@@ -39,6 +44,7 @@ _BLUEPRINTS: Final = (
     deletion,
     jobs,
     scans,
+    dead_letters,
     health,
 )
 
@@ -76,9 +82,12 @@ class TextConverter(PathConverter):
         return quote(value, safe="")
 
 
-def create_app(ports: Ports) -> Flask:
+def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B008 - it is frozen
     """The TAMS API over `ports`; `/docs` shows its OpenAPI document, `/openapi.json`."""
     app = _flask(ports)
+    allow_origins(app, options.cors_origins)
+    serve_at(app, options)
+    refuse_malformed(app)
     app.config.update(
         API_TITLE="TAMS",
         API_VERSION=service.API_VERSION,
@@ -92,10 +101,11 @@ def create_app(ports: Ports) -> Flask:
             "info": {
                 "description": _DESCRIPTION,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            }
+            },
+            **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
         },
     )
-    api = TamsApi(app)
+    api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:
         api.register_blueprint(module.blueprint)
@@ -105,6 +115,7 @@ def create_app(ports: Ports) -> Flask:
 def create_listener(ports: Intake, token: str) -> Flask:
     """The listener for bucket notifications, which must carry `token` if it is not empty."""
     app = _flask(ports)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     register_notifications(app, token)
     return app
 

@@ -1,38 +1,44 @@
 """The kind of blueprint every module of endpoints has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import flask_smorest
 import orjson
-from flask import Request, request
+from flask import Request
 from marshmallow import Schema, ValidationError
 from webargs import missing
 from webargs.flaskparser import FlaskParser
 
 from api.openapi import head_of, tag_filters
+from api.paging import in_force
 from api.preferences import PREFER
+from api.requests import body as request_body
 from schemas.domain.errors import Invalid
+from schemas.http.examples import EXAMPLES
+from schemas.http.queries import NoQuerySchema, PagedSchema
 
 View = TypeVar("View", bound=Callable[..., Any])
+Documented = Schema | type[Schema] | Mapping[str, Any] | None
 
-_DEEPEST = 32
+_DEEPEST: Final = 32
+_BODY_ERRORS: Final = (413, 415)
 
 
 def json_body() -> object:
     """The JSON of the request, whatever type it is said to be.
 
     Raises:
-        Invalid: when it is none, or nested so deeply that it could not be given out again.
+        Invalid: when it is none, holds NUL characters, or is nested so deeply that it could not
+            be given out again.
     """
     try:
-        body: object = orjson.loads(request.get_data())
+        body: object = orjson.loads(request_body())
     except orjson.JSONDecodeError as error:
         raise Invalid(f"the body is not JSON: {error}") from error
-    if _deeper(body, _DEEPEST):
-        raise Invalid(f"the body is nested more than {_DEEPEST} levels deep")
+    _require_plain(body, "", _DEEPEST)
     return body
 
 
@@ -42,23 +48,43 @@ class Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - as webargs has it
 
-    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
         """The body; there may be none at all where the schema says so."""
         optional = getattr(schema, "body_optional", False)
-        return missing if optional and not req.get_data() else json_body()
+        return missing if optional and not request_body() else json_body()
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401
         """The query string, in which nothing may be said twice."""
         for name, values in req.args.lists():
             if len(values) > 1:
                 raise ValidationError({name: ["Is given more than once."]})
-        return super().load_querystring(req, schema)
+        args = in_force(req.args) if isinstance(schema, PagedSchema) else req.args
+        return self._makeproxy(args, schema)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest has no types
     """A group of endpoints, documented by their decorators."""
 
     ARGUMENTS_PARSER = Parser()
+
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:  # noqa: ANN401
+        """Register a view, with what holds for all of its kind.
+
+        One without a query takes an `access_token` all the same; one with a body does not take
+        any body.
+        """
+        register: Callable[[View], View] = super().route(rule, **options)
+
+        def decorated(view: View) -> View:
+            doc = getattr(view, "_apidoc", {})
+            places = {p["in"] for p in doc.get("arguments", {}).get("parameters", ())}
+            if "json" in places or "requestBody" in doc.get("manual_doc", {}):
+                doc["response"]["responses"] |= {s: [HTTPStatus(s).name] for s in _BODY_ERRORS}
+            if "query" not in places:
+                view = self.arguments(NoQuerySchema, location="query", as_kwargs=True)(view)
+            return register(view)
+
+        return decorated
 
     def operation(self, name: str, *errors: int) -> Callable[[View], View]:
         """Name the operation of a view, and say with which errors it may answer."""
@@ -73,10 +99,24 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
         return decorated
 
+    def response(self, status: int, schema: Documented = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Document a response, with the examples of its schema."""
+        return super().response(status, schema, **_with_examples(schema, kwargs))
+
+    def alt_response(self, status: int, *, schema: Documented = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Document another response, with the examples of its schema."""
+        return super().alt_response(status, schema=schema, **_with_examples(schema, kwargs))
+
     def arguments(
-        self, schema: type[Schema], *, location: str = "json", **kwargs: object
+        self,
+        schema: type[Schema],
+        *,
+        location: str = "json",
+        **kwargs: Any,  # noqa: ANN401
     ) -> Callable[[View], View]:
-        """Parse the request with `schema`, and document it with its tag filters."""
+        """Parse the request with `schema`, and document it with its examples and tag filters."""
+        if location == "json":
+            kwargs = _with_examples(schema, kwargs)
         decorate = super().arguments(schema, location=location, **kwargs)
         prefixes = getattr(schema, "tag_prefixes", ())
 
@@ -102,12 +142,35 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
             docs["head"] = head_of(docs["get"])
 
 
-def _deeper(value: object, levels: int) -> bool:
+def examples_of(schema: Documented) -> dict[str, dict[str, Any]]:
+    """The examples of a schema, as the document wants them; a list of it has one list of all."""
+    examples = EXAMPLES.get(schema if isinstance(schema, type) else type(schema), {})
+    if isinstance(schema, Schema) and schema.many:
+        examples = {"list": list(examples.values())} if examples else {}
+    return {name: {"value": value} for name, value in examples.items()}
+
+
+def _with_examples(schema: Documented, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """`kwargs` with the examples of `schema`, unless they have one of their own."""
+    found = {} if "example" in kwargs else examples_of(schema)
+    return {"examples": found, **kwargs} if found else dict(kwargs)
+
+
+def _require_plain(value: object, path: str, levels: int) -> None:
+    """Refuse NUL characters in `value`, and more than `levels` levels of it."""
     match value:
+        case str():
+            if "\0" in value:
+                raise Invalid(f"{path}: holds a NUL character", field=path or None)
+            return
         case dict():
-            inside = list(value.values())
+            _require_plain("".join(value), path, levels)
+            inside: Iterable[tuple[object, object]] = value.items()
         case list():
-            inside = value
+            inside = enumerate(value)
         case _:
-            return False
-    return levels == 0 or any(_deeper(each, levels - 1) for each in inside)
+            return
+    if levels == 0:
+        raise Invalid(f"the body is nested more than {_DEEPEST} levels deep")
+    for name, each in inside:
+        _require_plain(each, f"{path}.{name}" if path else str(name), levels - 1)

@@ -6,10 +6,11 @@
 
 from typing import Any, Final
 
-from flask import Response, url_for
+from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
+from api.links import absolute
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.preferences import respond_async
 from api.responses import empty_response, json_response
@@ -58,7 +59,7 @@ def deleted(requested: Deletion) -> Response:
     seen = requested if at_once else deletions.outcome(ports(), requested)
     if seen.state is DeletionState.DONE:
         return empty_response(204)
-    here = url_for("FlowDeleteRequests.get_request", request_id=seen.id, _external=True)
+    here = absolute("FlowDeleteRequests.get_request", request_id=seen.id)
     headers = {"Location": here, "Retry-After": "1"}
     if at_once:
         headers["Preference-Applied"] = "respond-async"
@@ -71,7 +72,7 @@ GOES_ON: Final[dict[str, Any]] = {
     "description": "It is not done yet, and goes on.",
     "headers": {
         "Location": {
-            "description": "The flow delete request to follow.",
+            "description": "The flow delete request to follow, as an absolute URL.",
             "required": True,
             "schema": {"type": "string"},
         },

@@ -1,22 +1,22 @@
 """Error families -> status and body (TAMS 8.2, schema `error`).
 
-* The body names the error's type, what was wrong with what, the time, and the field if one is
-  at fault.
+* The body is that of `schemas.http.errors`, whoever raised the error: the store, the framework.
 * What nobody raised on purpose is a bug: 500, logged with its traceback, which is not shown.
 """
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from typing import Final
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as RoutingNotFound
 
 from api.context import ports
 from api.responses import json_response
 from schemas.domain.errors import Forbidden, Invalid, NotFound, TamsError, Unavailable
-from schemas.http.fields import time_text
+from schemas.http.errors import error_json
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +27,14 @@ _STATUS: list[tuple[type[TamsError], int]] = [
     (Unavailable, 503),
 ]
 
+_KEPT_HEADERS: Final = frozenset({"Allow", "WWW-Authenticate"})
+
 
 def register_errors(app: Flask) -> None:
     """Render every error of `app`."""
     app.register_error_handler(TamsError, _from_store)
     app.register_error_handler(ValidationError, _from_validation)
     app.register_error_handler(HTTPException, _from_http)
-
-
-def error_json(kind: str, summary: str, now: datetime, field: str | None = None) -> dict[str, str]:
-    """The body of an error."""
-    body = {"type": kind, "summary": summary, "time": time_text(now)}
-    if field is not None:
-        body["field"] = field
-    return body
 
 
 def _from_store(error: TamsError) -> Response:
@@ -64,8 +58,17 @@ def _from_http(error: HTTPException) -> Response:
         (inside,) = messages.values()
         return _from_validation(ValidationError(inside))
     code = error.code or 500
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return _rendered(code, error.name.replace(" ", ""), error.description or "", None, headers)
+    headers = {name: value for name, value in error.get_headers() if name in _KEPT_HEADERS}
+    match error:
+        case RoutingNotFound():
+            summary = f"There is no {request.path} here."
+        case MethodNotAllowed():
+            summary = f"{request.path} takes {headers['Allow']}, not {request.method}."
+        case RequestEntityTooLarge():
+            summary = f"The body is longer than {request.max_content_length} bytes."
+        case _:
+            summary = error.description or ""
+    return _rendered(code, error.name.replace(" ", ""), summary, None, headers)
 
 
 def _rendered(

@@ -21,34 +21,10 @@ from tasks import stalls
 
 blueprint = Blueprint("Health", __name__, description="Whether the service can work.")
 
-_STALL: Final = {
-    "flow_id": "4f79cfd1-c057-47f4-8e4d-1b126ca7bf34",
-    "started": "2026-02-03T10:20:30.405060Z",
-    "noticed": "2026-02-03T10:20:38.102030Z",
-}
-_INGEST: Final = {
-    "status": "stalled",
-    "counts": {"ok": 11, "stalled": 1, "waiting": 2},
-    "flows": [
-        {
-            "flow_id": _STALL["flow_id"],
-            "label": "camera 1",
-            "state": "stalled",
-            "ingesting_since": "2026-02-03T08:00:00.102030Z",
-            "stalled_since": _STALL["started"],
-            "last_arrival": _STALL["started"],
-            "usual_interval": "2:0",
-            "refused_overlaps": 0,
-            "last_hour": {
-                "timerange": "[4830:0_8430:0)",
-                "covered_duration": "3598:0",
-                "gap_count": 1,
-                "gap_duration": "2:0",
-                "longest_gap": "[6000:0_6002:0)",
-            },
-        }
-    ],
-}
+_OK: Final = {"status": "ok", "latency_ms": 1.5}
+_HEALTHY: Final = {"status": "ok", "services": {"vast": _OK, "s3": _OK, "redis": _OK}}
+_DOWN: Final = {"status": "unavailable", "error": "the object store does not answer"}
+_UNHEALTHY: Final = {"status": "unavailable", "services": {"vast": _OK, "s3": _DOWN, "redis": _OK}}
 
 
 class HealthSchema(Schema):
@@ -59,8 +35,10 @@ class HealthSchema(Schema):
 
 
 @blueprint.route("/health")
-@blueprint.response(200, HealthSchema)
-@blueprint.alt_response(503, schema=HealthSchema, description="Something is down.")
+@blueprint.response(200, HealthSchema, example=_HEALTHY)
+@blueprint.alt_response(
+    503, schema=HealthSchema, description="Something is down.", example=_UNHEALTHY
+)
 @blueprint.operation("GET_health")
 def health() -> Response:
     """Ping the database, the object store and the broker."""
@@ -77,13 +55,14 @@ def health() -> Response:
 
 @blueprint.route("/health/ingest")
 @blueprint.arguments(IngestHealthQuerySchema, location="query")
-@blueprint.response(200, IngestHealthSchema, headers=ORDERED_PAGING_HEADERS, example=_INGEST)
+@blueprint.response(200, IngestHealthSchema, headers=ORDERED_PAGING_HEADERS)
 @blueprint.operation("GET_health-ingest", 400, 503)
 def ingest_health(asked: tuple[Listing, FlowId | None, IngestState | None]) -> Response:
     """Say of the flows whose status is `ingesting` whether their segments arrive.
 
     A flow is `waiting` for the first segment since it began to ingest, then `ok`, and `stalled`
-    when the next one is overdue. Status and counts are of all, the pages of those asked for.
+    when the next one is overdue. Status and counts are of all, the pages of those asked for, of
+    which at most 100 are on one.
     """
     listing, flow_id, state = asked
     counts, page = stalls.health(ports(), listing, flow_id, state)
@@ -96,7 +75,7 @@ def ingest_health(asked: tuple[Listing, FlowId | None, IngestState | None]) -> R
 
 @blueprint.route("/health/ingest/stalls")
 @blueprint.arguments(StallQuerySchema, location="query")
-@blueprint.response(200, StallSchema(many=True), headers=ORDERED_PAGING_HEADERS, example=[_STALL])
+@blueprint.response(200, StallSchema(many=True), headers=ORDERED_PAGING_HEADERS)
 @blueprint.operation("GET_health-ingest-stalls", 400, 503)
 def list_stalls(asked: tuple[Listing, FlowId | None]) -> Response:
     """List the stalls of flows, the latest first.

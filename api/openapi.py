@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,12 +19,18 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
-from schemas.http.segments import ErrorSchema
+from api.requests import LONGEST_BODY
+from schemas.http.errors import ErrorSchema
+from schemas.http.examples import EXAMPLES
+from schemas.http.fields import PageLimit
+from tasks.ports import Limits
 
 _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
     400: {"description": "The request breaks a rule; `field` names the part at fault."},
     403: {"description": "The flow is read-only, or you may not change this."},
     404: {"description": "There is no such thing; the summary says which."},
+    413: {"description": f"The body is longer than {LONGEST_BODY} bytes."},
+    415: {"description": "The body is compressed, which is not understood here."},
     503: {
         "description": "A service the store depends on is down, or too much waits already.",
         "headers": {
@@ -38,12 +44,21 @@ _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
 }
 
 
+# What the families of tag filters choose among.
+_FILTERED: Final[Mapping[str, str]] = {
+    "tag": "items",
+    "storage_backend_tag": "URLs in storage backends",
+    "flow_tag": "flows in `referenced_by_flows`",
+}
+
+
 class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest with the names and the errors of TAMS."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, limits: Limits) -> None:
         super().__init__(app, spec_kwargs={"flask_plugin": _TamsPaths()})
         self.ma_plugin.converter.add_attribute_function(_as_documented)
+        self.ma_plugin.converter.add_attribute_function(_with_limits(limits))
 
     def _register_error_handlers(self) -> None:
         """`api.errors` has done it."""
@@ -51,7 +66,8 @@ class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
     def _register_responses(self) -> None:
         known = {HTTPStatus(status).name: response for status, response in _ERRORS.items()}
         known[self.DEFAULT_ERROR_RESPONSE_NAME] = {"description": "Anything else."}
-        content = {"application/json": {"schema": ErrorSchema}}
+        examples = {name: {"value": value} for name, value in EXAMPLES[ErrorSchema].items()}
+        content = {"application/json": {"schema": ErrorSchema, "examples": examples}}
         for name, response in known.items():
             self.spec.components.response(name, {**response, "content": content}, lazy=True)
 
@@ -93,19 +109,20 @@ def head_of(get: Mapping[str, Any]) -> dict[str, Any]:
 
 def tag_filters(prefix: str) -> list[dict[str, Any]]:
     """The parameters `{prefix}.{name}` and `{prefix}_exists.{name}`."""
+    filtered = _FILTERED[prefix]
     return [
         {
             "in": "query",
             "name": f"{prefix}.{{name}}",
-            "description": "Only what has the tag {name} with one of these values, separated by "
-            "commas; of a list, one item has to be among them.",
+            "description": f"Only {filtered} with one of these values, separated by commas, in the "
+            "tag {name}; of a list, one item has to be among them.",
             "schema": {"type": "string", "pattern": "^([^,]+(,[^,]+)*)?$"},
         },
         {
             "in": "query",
             "name": f"{prefix}_exists.{{name}}",
-            "description": "Only what has the tag {name}, whatever its value, if true; only what "
-            "lacks it, if false.",
+            "description": f"Only {filtered} with a tag {{name}}, whatever its value, if true; "
+            "only those without it, if false.",
             "schema": {"type": "boolean"},
         },
     ]
@@ -121,6 +138,22 @@ def _as_documented(
         documented["anyOf"] = [resolve(each) for each in alternatives]  # type: ignore[no-untyped-call]
     if "pattern" in ret:
         documented["pattern"] = ret["pattern"].replace(r"\Z", "$")  # which only Python knows
+    return documented
+
+
+def _with_limits(limits: Limits) -> Callable[..., dict[str, Any]]:
+    """What the service's own limits say of the parameter `limit`."""
+
+    def documented(_: OpenAPIConverter, field: Field[Any], **__: object) -> dict[str, Any]:
+        if not isinstance(field, PageLimit):
+            return {}
+        return {
+            "default": limits.page_limit_default,
+            "description": f"How many items make a page: {limits.page_limit_default} if not given, "
+            f"and {limits.page_limit_max} at most. A higher number is lowered to that; "
+            "`X-Paging-Limit` tells the one in force.",
+        }
+
     return documented
 
 

@@ -1,11 +1,41 @@
-"""The paging headers of lists (TAMS 8.2, `X-Paging-*` and `Link`)."""
+"""Pages of lists: what is asked for, and the headers that lead on (TAMS 8.2, `X-Paging-*`, `Link`).
 
+* The service has a default limit, and a maximum to which a higher one is lowered.
+* A page key goes with one list in one order: given to another it would name another place, so that
+  it is refused there.
+"""
+
+import json
+import re
+from hashlib import blake2s
 from typing import Any, Final
-from urllib.parse import urlencode
 
-from flask import request, url_for
+from flask import request
+from werkzeug.datastructures import MultiDict
 
+from api.context import ports
+from api.links import this_page
+from schemas.domain.errors import Invalid
 from schemas.domain.query import Page
+
+
+def in_force(asked: "MultiDict[str, str]") -> "MultiDict[str, str]":
+    """The query string of a list with the limit in force, and `page` as the list knows it.
+
+    Raises:
+        Invalid: when `page` was not given out for this list in this order.
+    """
+    limits, query = ports().limits, asked.copy()
+    limit = query.setdefault("limit", str(limits.page_limit_default))
+    if re.fullmatch("[0-9]+", limit, re.ASCII) and (
+        len(limit) > _DIGITS or int(limit) > limits.page_limit_max
+    ):
+        query["limit"] = str(limits.page_limit_max)
+    if "page" in query:
+        seal, _, query["page"] = query["page"].partition(".")
+        if seal != _seal():
+            raise Invalid("page was not given out for this list in this order", field="page")
+    return query
 
 
 def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dict[str, str]:
@@ -14,17 +44,24 @@ def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dic
     if reverse_order is not None:
         headers["X-Paging-Reverse-Order"] = str(reverse_order).lower()
     if page.next_key is not None:
-        query = [(name, text) for name, text in request.args.items(multi=True) if name != "page"]
-        following = urlencode([*query, ("page", page.next_key)])
-        headers["X-Paging-NextKey"] = page.next_key
-        here = url_for(request.endpoint or "", _external=True, **(request.view_args or {}))
-        headers["Link"] = f'<{here}?{following}>; rel="next"'
+        key = f"{_seal()}.{page.next_key}"
+        headers["X-Paging-NextKey"] = key
+        headers["Link"] = f'<{this_page(page=key)}>; rel="next"'
     return headers
+
+
+def _seal() -> str:
+    """What tells the list and the order of this request from all others."""
+    order = (request.args.get("sort_by", "created"), request.args.get("reverse_order", "false"))
+    named = json.dumps([request.endpoint, request.view_args, order])
+    return blake2s(named.encode(), digest_size=6).hexdigest()
 
 
 def _header(description: str, kind: str = "string", *, always: bool = False) -> dict[str, Any]:
     return {"description": description, "required": always, "schema": {"type": kind}}
 
+
+_DIGITS: Final = 18
 
 # How the OpenAPI document describes the above.
 PAGING_HEADERS: Final = {

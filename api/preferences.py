@@ -20,7 +20,7 @@ PREFER: Final = {
 }
 ASYNC_HEADERS: Final[dict[str, Any]] = {
     "Location": {
-        "description": "The job to follow.",
+        "description": "The job to follow, as an absolute URL.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -30,7 +30,7 @@ ASYNC_HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "integer"},
     },
     "Preference-Applied": {
-        "description": "`respond-async`.",
+        "description": "The preference that was followed, `respond-async`.",
         "required": True,
         "schema": {"type": "string"},
     },

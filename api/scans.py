@@ -1,12 +1,12 @@
 """`/ingest-scans`: looking through buckets for what no notification told of (extension)."""
 
-from datetime import datetime
 from typing import Any, Final
 
-from flask import Response, url_for
+from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
+from api.links import absolute
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.identifiers import JobId
@@ -19,31 +19,9 @@ blueprint = Blueprint(
     "IngestScans", __name__, description="Finding dropped files no notification told of."
 )
 
-_ASKED: Final = {"bucket": "tams-media", "prefix": "live/", "since": "2026-02-03T10:00:00Z"}
-_BEGUN: Final = {
-    **_ASKED,
-    "id": "7c1d0a52-3f0e-4b53-9c5d-0e8f6a1b2c3d",
-    "periodic": False,
-    "state": "created",
-    "listed": 0,
-    "found": 0,
-    "known": 0,
-    "problems": 0,
-    "created": "2026-02-03T10:20:30.405060Z",
-    "updated": "2026-02-03T10:20:30.405060Z",
-}
-_DONE: Final = {
-    **_BEGUN,
-    "state": "done",
-    "listed": 5000,
-    "found": 3,
-    "known": 1190,
-    "problems": 7,
-    "updated": "2026-02-03T10:20:34.405060Z",
-}
 _FOLLOW: Final[dict[str, Any]] = {
     "Location": {
-        "description": "The scan to follow.",
+        "description": "The scan to follow, as an absolute URL.",
         "required": True,
         "schema": {"type": "string"},
     },
@@ -57,7 +35,7 @@ _FOLLOW: Final[dict[str, Any]] = {
 
 @blueprint.route("/ingest-scans")
 @blueprint.arguments(ScanQuerySchema, location="query")
-@blueprint.response(200, ScanSchema(many=True), headers=ORDERED_PAGING_HEADERS, example=[_DONE])
+@blueprint.response(200, ScanSchema(many=True), headers=ORDERED_PAGING_HEADERS)
 @blueprint.operation("GET_ingest-scans", 400, 503)
 def list_scans(listing: Listing) -> Response:
     """List scans, the latest first.
@@ -72,22 +50,21 @@ def list_scans(listing: Listing) -> Response:
 
 
 @blueprint.route("/ingest-scans", methods=["POST"])
-@blueprint.arguments(ScanPostSchema, example=_ASKED)
-@blueprint.response(202, ScanSchema, description="It has begun.", headers=_FOLLOW, example=_BEGUN)
+@blueprint.arguments(ScanPostSchema)
+@blueprint.response(202, ScanSchema, description="It has begun.", headers=_FOLLOW)
 @blueprint.operation("POST_ingest-scans", 400, 503)
 def post_scan(asked: dict[str, Any]) -> Response:
     """Look through a bucket for files that no notification told of, and take them over.
 
     The job of the same id, at `/jobs`, counts the keys looked at.
     """
-    since: datetime | None = asked["since"]
-    scan = scans.begin(ports(), asked["bucket"], asked["prefix"], since)
-    here = url_for("IngestScans.get_scan", scan_id=scan.id, _external=True)
+    scan = scans.begin(ports(), asked["bucket"], asked["prefix"], asked.get("since"))
+    here = absolute("IngestScans.get_scan", scan_id=scan.id)
     return json_response(scan_json(scan), 202, {"Location": here, "Retry-After": "1"})
 
 
 @blueprint.route("/ingest-scans/<id:scan_id>")
-@blueprint.response(200, ScanSchema, example=_DONE)
+@blueprint.response(200, ScanSchema)
 @blueprint.operation("GET_ingest-scans-scanId", 404, 503)
 def get_scan(scan_id: JobId) -> Response:
     """Say how far a scan has come."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from flask import Response
 
-from api.blueprint import Blueprint, json_body
+from api.blueprint import Blueprint, examples_of, json_body
 from api.context import PRINCIPAL, ports
 from api.deletion import GOES_ON, deleted
-from api.errors import error_json
+from api.links import absolute
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, respond_async
 from api.responses import empty_response, json_response
@@ -18,6 +18,8 @@ from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import TimeRange
+from schemas.http.errors import error_json
+from schemas.http.examples import EXAMPLES
 from schemas.http.jobs import JobSchema, job_json
 from schemas.http.queries import SegmentDeletionSchema, SegmentQuerySchema
 from schemas.http.segments import (
@@ -80,7 +82,9 @@ def list_segments(
                         SegmentPostSchema,
                         {"type": "array", "items": SegmentPostSchema},
                     ]
-                }
+                },
+                "examples": examples_of(SegmentPostSchema)
+                | examples_of(SegmentPostSchema(many=True)),
             }
         },
     },
@@ -88,7 +92,11 @@ def list_segments(
 @blueprint.response(201, description="Every segment has been registered.")
 @blueprint.alt_response(200, schema=FailedSegmentsSchema, description="Some have not.")
 @blueprint.alt_response(
-    202, schema=JobSchema, description="Nothing is decided yet.", headers=ASYNC_HEADERS
+    202,
+    schema=JobSchema,
+    description="Nothing is decided yet.",
+    headers=ASYNC_HEADERS,
+    example=EXAMPLES[JobSchema]["waiting"],
 )
 @blueprint.preferring
 @blueprint.operation("POST_flows-flowId-segments", 400, 403, 404, 503)
@@ -103,7 +111,7 @@ def post_segments(flow_id: FlowId) -> Response:
     job = segments.submit(ports(), flow_id, offers_from(flow_id, body), followed=followed)
     if followed:
         headers = {
-            "Location": f"/jobs/{job.id}",
+            "Location": absolute("Jobs.get_job", job_id=job.id),
             "Retry-After": "1",
             "Preference-Applied": "respond-async",
         }

@@ -22,31 +22,21 @@ from schemas.http.service import (
 from tasks import service
 
 API_VERSION: Final = "8.2"
+_PATHS: Final = ["service", "flows", "sources", "flow-delete-requests"]
 
 blueprint = Blueprint("Service", __name__, description="This service and its storage.")
 
-_SAID: Final = {"name": "Hall 3", "description": "Everything recorded in hall 3 since 2024"}
-_EXAMPLE: Final = {
-    **_SAID,
-    "type": "urn:x-tams:service.tams-server",
-    "api_version": API_VERSION,
-    "service_version": "tams-server 0.1.0",
-    "event_stream_mechanisms": [],
-    "min_object_timeout": "3600:0",
-    "min_presigned_url_timeout": "900:0",
-}
-
 
 @blueprint.route("/")
-@blueprint.response(200, {"type": "array", "items": {"type": "string"}})
+@blueprint.response(200, {"type": "array", "items": {"type": "string"}}, example=_PATHS)
 @blueprint.operation("GET_root")
 def root() -> Response:
     """List the paths of this API."""
-    return json_response(["service", "flows", "sources", "flow-delete-requests"])
+    return json_response(_PATHS)
 
 
 @blueprint.route("/service")
-@blueprint.response(200, ServiceSchema, example=_EXAMPLE)
+@blueprint.response(200, ServiceSchema)
 @blueprint.operation("GET_service", 503)
 def get_service() -> Response:
     """Describe this service."""
@@ -54,10 +44,8 @@ def get_service() -> Response:
 
 
 @blueprint.route("/service", methods=["POST"])
-@blueprint.arguments(ServicePostSchema, example=_SAID)
-@blueprint.response(
-    200, ServiceSchema, description="The service as it is described now.", example=_EXAMPLE
-)
+@blueprint.arguments(ServicePostSchema)
+@blueprint.response(200, ServiceSchema, description="The service as it is described now.")
 @blueprint.operation("POST_service", 400, 403, 503)
 def post_service(said: dict[str, str]) -> Response:
     """Name and describe this service.

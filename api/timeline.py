@@ -1,7 +1,5 @@
 """`/flows/{flowId}/timeline`: what of a flow is there, and what is missing (extension)."""
 
-from typing import Final
-
 from flask import Response
 
 from api.blueprint import Blueprint
@@ -16,24 +14,10 @@ from tasks import timeline
 
 blueprint = Blueprint("Timelines", __name__, description="What of flows is there, and missing.")
 
-_EXAMPLE: Final = {
-    "timerange": "[0:0_60:0)",
-    "segments": 28,
-    "covered_duration": "56:0",
-    "gap_count": 2,
-    "gap_duration": "4:0",
-    "longest_gap": "[20:0_22:0)",
-    "gaps": ["[20:0_22:0)", "[30:0_32:0)"],
-    "refused_overlaps": 1,
-    "last_refused_overlap": "2026-02-03T10:20:30.405060Z",
-    "usual_interval": "2:0",
-    "last_arrival": "2026-02-03T10:20:58.405060Z",
-}
-
 
 @blueprint.route("/flows/<id:flow_id>/timeline")
 @blueprint.arguments(TimelineQuerySchema, location="query")
-@blueprint.response(200, TimelineSchema, headers=PAGING_HEADERS, example=_EXAMPLE)
+@blueprint.response(200, TimelineSchema, headers=PAGING_HEADERS)
 @blueprint.operation("GET_flows-flowId-timeline", 400, 404, 503)
 def get_timeline(asked: tuple[str | None, CoverageQuery], flow_id: FlowId) -> Response:
     """Say what of a timerange the segments of a flow cover, and where the gaps are.

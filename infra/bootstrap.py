@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from celery import Celery
 
 from infra.broker.connection import Broker
+from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
@@ -19,6 +20,7 @@ from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
+from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured
 from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
@@ -62,6 +64,8 @@ class ListenerPorts:
     media: S3MediaStore
     jobs: RedisJobs
     notices: RedisNotices
+    dead_notices: RedisDeadNotices
+    subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
 
@@ -87,6 +91,8 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         media=_media(settings),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         clock=SystemClock(),
     )
@@ -105,6 +111,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         dead_offers=RedisDeadOffers(broker),
         jobs=RedisJobs(broker),
         notices=RedisNotices(broker),
+        dead_notices=RedisDeadNotices(broker),
+        subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=CeleryQueue(app, broker, flush=FLUSH),
         probe=MediaReader(),
         clock=SystemClock(),
@@ -122,6 +130,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             scan_keys=_SCAN_KEYS,
             scan_interval_s=settings.scan_interval_s,
             patience=Patience(settings.stall_intervals, settings.stall_min_s),
+            page_limit_default=settings.page_limit_default,
+            page_limit_max=settings.page_limit_max,
         ),
         templates=settings.ingest_templates,
     )

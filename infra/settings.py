@@ -25,6 +25,7 @@ from infra.backends import (
     left_out,
     parse_entries,
 )
+from infra.feeds.address import FeedAddress, parse_feeds
 from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
@@ -33,6 +34,9 @@ ENDPOINTS_FILE = "endpoints.json"
 
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 _ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
+_PUBLIC_URL = re.compile(
+    r"(?i:https?://([a-z0-9.-]+|\[[0-9a-f:.]+\]))(:[0-9]{1,5})?(/[\w.~-]+)*/?", re.ASCII
+)
 
 
 class SettingsError(Exception):
@@ -54,11 +58,12 @@ class VastSettings:
 class Settings:
     """Everything a process of the store needs to know, complete and checked.
 
-    * `listener_token` is the bearer token bucket notifications must carry; empty asks for none.
+    * `listener_token` is the token bucket notifications must carry; empty asks for none.
     * `s3` is the object store of those backends that do not say another.
     * `cors_origins` are those web pages may come from, with `*` for any subdomain or port;
       a single `*` is any origin.
     * `fetch_allow` are the networks URLs of clients may lead to besides the public internet.
+    * `sns_confirm` are the topics of AWS SNS whose subscriptions are confirmed.
     """
 
     data_dir: Path
@@ -66,6 +71,8 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_public_url: str | None
+    api_proxies: int
     listener_host: str
     listener_port: int
     listener_token: str = field(repr=False)
@@ -84,12 +91,16 @@ class Settings:
     deletions_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    page_limit_default: int
+    page_limit_max: int
     worker_concurrency: int
     watchdog_s: int
     scan_interval_s: int
     stall_intervals: int
     stall_min_s: int
     ingest_templates: tuple[KeyTemplate, ...]
+    ingest_sources: tuple[FeedAddress, ...]
+    sns_confirm: frozenset[str]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -152,6 +163,8 @@ class _Reader:
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
+            api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
             listener_port=self._number("TAMS_LISTENER_PORT", 4011, 0, 65535),
             listener_token=self._text("TAMS_LISTENER_TOKEN", "", "listener", "token"),
@@ -180,16 +193,26 @@ class _Reader:
             presigned_url_timeout_s=self._number(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S", 3_600, 30, 604_800
             ),
+            page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
+            page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
             scan_interval_s=self._number("TAMS_SCAN_INTERVAL_S", 3_600, 0, 31_536_000),
             stall_intervals=self._number("TAMS_STALL_INTERVALS", 3, 1, 1_000),
             stall_min_s=self._number("TAMS_STALL_MIN_S", 5, 1, 86_400),
             ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
+            sns_confirm=frozenset(
+                self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
+            ),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
                 "TAMS_PRESIGNED_URL_TIMEOUT_S must not be longer than TAMS_OBJECT_TIMEOUT_S"
+            )
+        if settings.page_limit_default > settings.page_limit_max:
+            self._complaints.append(
+                "TAMS_PAGE_LIMIT_DEFAULT must not be greater than TAMS_PAGE_LIMIT_MAX"
             )
         if self._complaints:
             raise SettingsError("; ".join(self._complaints))
@@ -268,6 +291,13 @@ class _Reader:
             name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
         )
 
+    def _feeds(self, name: str) -> tuple[FeedAddress, ...]:
+        try:
+            return parse_feeds(self._environ.get(name, ""))
+        except ValueError as error:
+            self._complaints.append(f"{name}: {error}")  # not what it says: passwords are in it
+            return ()
+
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)
         if not text:
@@ -277,6 +307,12 @@ class _Reader:
         except (ValueError, TypeError) as error:
             self._complaints.append(f"{name}={text!r}: {error}")
             return default
+
+
+def _public_url(text: str) -> str:
+    if _PUBLIC_URL.fullmatch(text) is None:
+        raise ValueError("must be an http or https URL without query, such as https://host/tams")
+    return text
 
 
 def _items(text: str) -> list[str]:

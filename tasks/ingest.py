@@ -18,7 +18,7 @@ from schemas.domain import ingest
 from schemas.domain.changes import Changes
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import FlowId
-from schemas.domain.ingest import Appeared, Measured, Notification, Problem
+from schemas.domain.ingest import Appeared, BucketEvent, Measured, Notification, Problem
 from schemas.domain.query import Listing, Page, page_of, position
 from schemas.domain.segment import Offer
 from schemas.domain.storage import KEY_PREFIX
@@ -69,20 +69,24 @@ def problems(ports: Ports, listing: Listing) -> Page[Problem]:
 
 def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     """Offer what can be interpreted, flow by flow, and put the rest on record."""
-    allocated = _allocated(ports, taken)
     offers: dict[FlowId, list[Offer]] = {}
     problems: list[Problem] = []
     for noticed in taken:
-        if noticed.notification.key in allocated:
-            continue  # uploaded by a client, who registers it
-        appeared = ports.media.head(noticed.notification.bucket, noticed.notification.key)
-        if appeared is None:
-            log.info("%s is gone from the bucket already", noticed.notification.key)
-            continue
+        notification = noticed.notification
+        if notification.event is BucketEvent.REMOVED:
+            log.info("%s was removed from %s", notification.key, notification.bucket)
+            continue  # what is registered stays so, until somebody deletes it
+        if any(key.startswith(KEY_PREFIX) for key in notification.keys):
+            continue  # the store's own: uploaded by a client, who registers it, or a copy
+        appeared: Appeared | None = None
         try:
+            appeared = _appeared(ports, notification)
+            if appeared is None:
+                log.info("%s is gone from the bucket already", notification.key)
+                continue
             offer = _interpret(ports, appeared, noticed.attempts)
         except Invalid as error:
-            problems.append(_problem(ports, appeared, str(error)))
+            problems.append(_problem(ports, appeared or notification, str(error)))
         else:
             offers.setdefault(offer.segment.flow_id, []).append(offer)
     if problems:
@@ -91,13 +95,10 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
         segments.enqueue(ports, flow_id, found, followed=False)
 
 
-def _allocated(ports: Ports, taken: Sequence[Noticed]) -> set[str]:
-    """Keys that are known as allocated for a client's upload."""
-    keys = {n.notification.key for n in taken if n.notification.key.startswith(KEY_PREFIX)}
-    if not keys:
-        return set()
-    with ports.metadata.read() as snapshot:
-        return set(snapshot.objects_at(keys))
+def _appeared(ports: Ports, notification: Notification) -> Appeared | None:
+    """What stands under the key of a notification, or under the other one it may mean."""
+    found = (ports.media.head(notification.bucket, key) for key in notification.keys)
+    return next((appeared for appeared in found if appeared is not None), None)
 
 
 def _interpret(ports: Ports, appeared: Appeared, attempts: int) -> Offer:
@@ -116,6 +117,6 @@ def _measure(ports: Ports, appeared: Appeared) -> Measured:
         return ports.probe.measure(file)
 
 
-def _problem(ports: Ports, appeared: Appeared, reason: str) -> Problem:
-    log.warning("%s/%s did not become a segment: %s", appeared.bucket, appeared.key, reason)
-    return Problem(appeared.bucket, appeared.key, appeared.etag, reason, ports.clock.now())
+def _problem(ports: Ports, found: Appeared | Notification, reason: str) -> Problem:
+    log.warning("%s/%s did not become a segment: %s", found.bucket, found.key, reason)
+    return Problem(found.bucket, found.key, found.etag or "", reason, ports.clock.now())

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
-from schemas.domain.dead_letter import DeadOffers
+from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
@@ -364,12 +364,40 @@ class Notices(Protocol):
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
 
-        They are let go when the context ends without an exception, and not counted when it ends
+        Those that the last one acted upon for the same key covers are left out. They are let go,
+        and remembered, when the context ends without an exception, and not counted when it ends
         with `Unavailable`. After one was begun in vain, they are lent singly.
         """
 
     def waiting(self) -> bool:
         """Whether there are any."""
+
+
+class DeadNoticeStore(Protocol):
+    """Messages that could not be read as notifications; the oldest go when there are too many."""
+
+    def add(self, body: bytes, origin: str, reason: str, now: datetime) -> None:
+        """Keep a message as it came from `origin`."""
+
+    def all(self) -> list[DeadNotice]:
+        """Every one of them, the oldest first."""
+
+    def get(self, notice_id: str) -> DeadNotice | None:
+        """One of them; None if there is none."""
+
+    def discard(self, notice_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+
+class Subscriptions(Protocol):
+    """Topics that send notifications to us once we said that we want them."""
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The names of those that the operator allows."""
+
+    def confirm(self, url: str) -> None:
+        """Open `url`; raises Unavailable when that does not succeed."""
 
 
 class Work(StrEnum):
@@ -435,6 +463,8 @@ class Limits:
     scan_keys: int
     scan_interval_s: int
     patience: Patience
+    page_limit_default: int
+    page_limit_max: int
 
 
 class Intake(Protocol):
@@ -451,6 +481,14 @@ class Intake(Protocol):
     @property
     def notices(self) -> Notices:
         """Where notifications go."""
+
+    @property
+    def dead_notices(self) -> DeadNoticeStore:
+        """Where messages go that are none."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who may be asked to send more."""
 
     @property
     def queue(self) -> TaskQueue:
@@ -471,6 +509,8 @@ class Ports:
     dead_offers: DeadOfferStore
     jobs: JobStore
     notices: Notices
+    dead_notices: DeadNoticeStore
+    subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
     clock: Clock

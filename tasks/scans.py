@@ -23,7 +23,7 @@ from schemas.domain.ingest import Notification
 from schemas.domain.job import Fault, Job, JobState
 from schemas.domain.media_object import Controlled
 from schemas.domain.query import Listing, Page, page_of, position
-from schemas.domain.scan import Keys, Scan, Sifted, is_due, is_ours, sift, unseen_since
+from schemas.domain.scan import Keys, Listed, Scan, Sifted, is_due, is_ours, sift, unseen_since
 from tasks import ingest
 from tasks.ports import Ports, Snapshot, Work
 
@@ -155,7 +155,7 @@ def _step(ports: Ports, scan: Scan) -> Scan:
         log.exception("scan %s failed", scan.id)
         fault = Fault.of(error, ports.clock.now())
         return _move(ports, scan, lambda known: known.failed(fault))
-    ingest.accept(ports, [Notification(scan.bucket, item.key, "scan") for item in sifted.new])
+    ingest.accept(ports, [_notification(scan, item) for item in sifted.new])
     now = ports.clock.now()
     return _move(ports, scan, lambda known: known.advanced(keys, sifted, now))
 
@@ -178,6 +178,11 @@ def _look(ports: Ports, scan: Scan) -> tuple[Keys, Sifted]:
     here = {key for key, item in objects.items() if Controlled(storage_id, key) in item.instances}
     known = here | doomed | {key for bucket, key in waiting if bucket == scan.bucket}
     return keys, sift(recent, known, problems)
+
+
+def _notification(scan: Scan, item: Listed) -> Notification:
+    """Without a time or version, so that it is never taken for one that was acted upon."""
+    return Notification(scan.bucket, item.key, "scan", size=item.size, etag=item.etag)
 
 
 def _begin_periodic(ports: Ports, every: timedelta | None) -> None:

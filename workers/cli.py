@@ -6,56 +6,46 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime
-from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from socket import gethostname
 from threading import Thread
 from time import sleep
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 import click
 
 from infra.settings import Settings, SettingsError, is_loopback
 from infra.telemetry import configure_logging
-from schemas.domain.errors import TamsError, Unavailable
+from schemas.domain.errors import Unavailable
 from tasks.ports import Intake, Work
+from workers.plainly import plainly
 
-_CLIENT: Final = ("demo", "get", "ingest")
+# Commands that are in modules of their own, which are imported when needed.
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "dead-letters": "workers.dead_letters",
+    "demo": "workers.client.commands",
+    "get": "workers.client.commands",
+    "ingest": "workers.client.commands",
+}
 _PAUSE_S: Final = 5.0
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _plainly(command: Callable[P, T]) -> Callable[P, T]:
-    """Have `command` end with one line where the fault is not in the program."""
-
-    @wraps(command)
-    def plain(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except (SettingsError, TamsError) as error:
-            raise click.ClickException(str(error)) from error
-
-    return plain
-
 
 class _Commands(click.Group):
-    """The commands of this module, and those of the client, which are imported when needed."""
+    """The commands of this module, and those in others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_CLIENT])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _CLIENT:
+        if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        from workers.client import commands
-
-        command: click.Command = getattr(commands, cmd_name)
+        module = import_module(_ELSEWHERE[cmd_name])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 
@@ -75,7 +65,7 @@ def up(only: tuple[str, ...]) -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def init() -> None:
     """Create buckets and tables where they are missing, and open the buckets to browsers."""
     configure_logging()
@@ -92,7 +82,7 @@ def init() -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def api() -> None:
     """Serve the HTTP API."""
     from granian import Granian
@@ -126,7 +116,7 @@ def api() -> None:
     show_default="TAMS_WORKER_CONCURRENCY",
     help="Tasks to work on at once.",
 )
-@_plainly
+@plainly
 def worker(queues: str, concurrency: int | None) -> None:
     """Work on what waits in the queues."""
     configure_logging()
@@ -148,7 +138,7 @@ def worker(queues: str, concurrency: int | None) -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def beat() -> None:
     """Call for periodic work."""
     configure_logging()
@@ -158,7 +148,7 @@ def beat() -> None:
 
 
 @main.command()
-@_plainly
+@plainly
 def listen() -> None:
     """Take the notifications of object stores."""
     configure_logging()
@@ -167,6 +157,7 @@ def listen() -> None:
     from api import create_listener
     from infra.bootstrap import build_intake
     from workers.app import app
+    from workers.feeds import following
 
     settings = Settings.from_env()
     _require_loopback(settings.listener_host, "TAMS_LISTENER_HOST")
@@ -179,7 +170,8 @@ def listen() -> None:
     )
     Thread(target=_catch_up, args=(intake,), daemon=True).start()
     try:
-        server.start()
+        with following(settings.ingest_sources, intake):
+            server.start()
     except KeyboardInterrupt:
         server.stop()
 
@@ -193,7 +185,7 @@ def listen() -> None:
     help="Only what was modified since then, such as 2026-02-03T10:20:30Z.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be taken over, and leave it.")
-@_plainly
+@plainly
 def scan(bucket: str, prefix: str, since: datetime | None, dry_run: bool) -> None:
     """Find files in BUCKET that no notification told of, and take them over."""
     from tasks import scans

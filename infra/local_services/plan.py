@@ -21,7 +21,7 @@ from infra.local_services.valkey import valkey
 from infra.local_services.vast import vast
 from infra.settings import Settings
 
-NOTIFICATIONS_PATH = "/notifications/seaweedfs"
+NOTIFICATIONS_PATH = "/notifications"
 
 _API_PORT, _LISTENER_PORT = 4010, 4011
 

@@ -69,8 +69,8 @@ class Table:
         if below is not None:
             terms.append(self._table[below[0]] < below[1])
         if span is not None:
-            terms.append(self._table["start"] < min(span.end, _INT64 - 1))
-            terms.append(self._table["end"] > max(span.start, -_INT64))
+            terms.append(self._table["start"] < _clipped(span.end))
+            terms.append(self._table["end"] > _clipped(span.start))
         if isin is None:
             return self._read(columns, terms, limit)
         name, values = isin
@@ -193,6 +193,10 @@ class Transaction:
 @lru_cache
 def _metadata(bucket: str, schema: str, name: str) -> TableMetadata:
     return TableMetadata(TableRef(bucket, schema, name), TABLES[name], TableType.Regular)
+
+
+def _clipped(cut: int) -> int:
+    return max(-_INT64, min(cut, _INT64 - 1))
 
 
 def _chunks(values: list[object], size: int) -> Iterator[list[object]]:

@@ -91,3 +91,7 @@ class JobNotFound(NotFound):
 
 class ScanNotFound(NotFound):
     """The scan does not exist, or ended too long ago."""
+
+
+class DeadLetterNotFound(NotFound):
+    """There is no such dead letter."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Final, TypeVar
 
 from schemas.domain.errors import Invalid
@@ -23,13 +24,74 @@ T = TypeVar("T")
 UNITS: Final[Mapping[str, int]] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
+class BucketEvent(StrEnum):
+    """What happened to an object, as far as it matters here."""
+
+    CREATED = "created"
+    REMOVED = "removed"
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """An object appeared or changed, in the form every dialect of notification is brought to."""
+    """Something happened to an object, in the form every dialect of notification is brought to.
+
+    `key` is as the sender wrote it, unless its dialect says how keys are encoded; if it does not
+    and `key` can be read as encoded, `decoded_key` is what it would be then. `etag` tells
+    versions apart and is no checksum. `sequencer` orders the events of one key, in hexadecimal.
+    """
 
     bucket: str
     key: str
     origin: str
+    event: BucketEvent = BucketEvent.CREATED
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    sequencer: str | None = None
+    time: datetime | None = None
+    decoded_key: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys the object may have, the likeliest first."""
+        return (self.key,) if self.decoded_key is None else (self.key, self.decoded_key)
+
+    @property
+    def identity(self) -> str | None:
+        """What repeated deliveries have in common; None if they cannot be told apart from news.
+
+        The version where there is one, else the etag and the sequencer, or in its place the time.
+        """
+        if self.version_id is not None:
+            return f"{self.event} {self.version_id}"
+        if self.sequencer is not None:
+            return f"{self.event} {self.etag} {self.sequencer}"
+        if self.time is not None:
+            return f"{self.event} {self.etag} {self.time.isoformat()}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What is remembered of the last notification that was acted upon, for one key."""
+
+    origin: str
+    identity: str | None
+    sequencer: str | None
+
+    def covers(self, notification: Notification) -> bool:
+        """Whether `notification` is this one again, or of something that happened before it."""
+        if self.identity is not None and notification.identity == self.identity:
+            return True
+        if self.origin != notification.origin or not (self.sequencer and notification.sequencer):
+            return False
+        width = max(len(self.sequencer), len(notification.sequencer))
+        return notification.sequencer.rjust(width, "0") < self.sequencer.rjust(width, "0")
+
+    @classmethod
+    def after(cls, notification: Notification) -> "Handled":
+        """What to remember once `notification` was acted upon."""
+        return cls(notification.origin, notification.identity, notification.sequencer)
 
 
 @dataclass(frozen=True, slots=True)

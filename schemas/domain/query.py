@@ -159,7 +159,7 @@ def decoded(page: str) -> list[int | str]:
     """What `encoded` made a page key of; raises Invalid for any other text."""
     try:
         place = json.loads(urlsafe_b64decode(page + "=" * (-len(page) % 4)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter when nested deeply
         raise Invalid(f"page {page!r} is not a key this service gave out", field="page") from error
     if not isinstance(place, list) or not all(isinstance(part, int | str) for part in place):
         raise Invalid(f"page {page!r} is not a key this service gave out", field="page")

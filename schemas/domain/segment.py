@@ -40,6 +40,7 @@ class Segment:
             )
         if not -_INT64 <= self.ts_offset_ns < _INT64:
             raise Invalid("ts_offset is out of range", field="ts_offset")
+        _require_storable(self.object_part, "timerange less ts_offset", "ts_offset")
         if self.last_duration_ns is not None and not 0 <= self.last_duration_ns < _INT64:
             raise Invalid("last_duration must not be negative or huge", field="last_duration")
 
@@ -91,8 +92,8 @@ class Offer:
             _require_storable(self.object_timerange, "object_timerange")
 
 
-def _require_storable(timerange: TimeRange, field: str) -> None:
+def _require_storable(timerange: TimeRange, name: str, field: str | None = None) -> None:
     if not timerange or not timerange.bounded:
-        raise Invalid(f"{field} {timerange} must have a start and an end", field=field)
+        raise Invalid(f"{name} {timerange} must have a start and an end", field=field or name)
     if timerange.start < -_INT64 or timerange.end >= _INT64:
-        raise Invalid(f"{field} {timerange} is out of range: 1823 to 2116", field=field)
+        raise Invalid(f"{name} {timerange} is out of range: 1823 to 2116", field=field or name)

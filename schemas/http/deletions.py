@@ -5,8 +5,8 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from schemas.domain.deletion import Deletion
+from schemas.http.errors import ErrorSchema, error_json
 from schemas.http.fields import time_text
-from schemas.http.segments import ErrorSchema
 
 
 class DeletionSchema(Schema):
@@ -44,9 +44,5 @@ def deletion_json(deletion: Deletion) -> dict[str, Any]:
         payload["expiry"] = time_text(deletion.expiry)
     if deletion.fault is not None:
         fault = deletion.fault
-        payload["error"] = {
-            "type": fault.type,
-            "summary": fault.summary,
-            "time": time_text(fault.time),
-        }
+        payload["error"] = error_json(fault.type, fault.summary, fault.time)
     return payload

@@ -49,7 +49,7 @@ class TimeRangeField(fields.Field[TimeRange]):
 
     documented: ClassVar[Mapping[str, Any]] = {
         "type": "string",
-        "pattern": rf"^(\[|\()?({_TIMESTAMP})?(_({_TIMESTAMP})?)?(\]|\))?$",
+        "pattern": rf"^(\(\)|[\[(]?({_TIMESTAMP}(_({_TIMESTAMP})?)?|_({_TIMESTAMP})?)[\])]?)$",
     }
 
     def _serialize(
@@ -109,6 +109,22 @@ class QueryBoolean(fields.Boolean):
 
     truthy = {"true"}  # noqa: RUF012 - as marshmallow declares them
     falsy = {"false"}  # noqa: RUF012
+
+
+class QueryInteger(fields.Integer):
+    """A whole number in a query string, within 64 bits."""
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> int:
+        text = str(value)
+        if re.fullmatch("-?[0-9]{1,20}", text) is None:
+            raise ValidationError("Not an integer.")
+        if not -(1 << 63) <= int(text) < 1 << 63:
+            raise ValidationError("Out of range: an integer has 64 bits.")
+        return int(text)
+
+
+class PageLimit(QueryInteger):
+    """How many items of a list make a page."""
 
 
 class TagField(fields.Field[Any]):

@@ -29,16 +29,24 @@ from schemas.http.fields import (
     MIME_TYPE,
     UUID,
     CommaList,
+    PageLimit,
     QueryBoolean,
+    QueryInteger,
     TimeRangeField,
     TimestampField,
     tag_filter,
 )
 
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1_000
-
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
+
+MOST_INGESTING = 100
+
+_ALSO = "All filters on URLs apply together."
+
+
+def says(text: str) -> dict[str, str]:
+    """The metadata of a field that the OpenAPI document describes with `text`."""
+    return {"description": text}
 
 
 class QuerySchema(Schema):
@@ -52,7 +60,7 @@ class QuerySchema(Schema):
     tag_prefixes: Sequence[str] = ()
 
     # Authentication may ride in the query string (TAMS 8.2, `url_token_auth`).
-    access_token = fields.String(metadata={"description": "Ignored until authentication exists."})
+    access_token = fields.String(metadata=says("Ignored until authentication exists."))
 
     @post_load(pass_collection=False)
     def sort_out(self, data: dict[str, Any], **_: Any) -> Any:
@@ -71,37 +79,65 @@ class QuerySchema(Schema):
         return known
 
 
-class PagedSchema(QuerySchema):
-    """Paging, which every list has; a higher limit than the service's own is lowered to it."""
+class NoQuerySchema(QuerySchema):
+    """The query string of an operation that has no parameters."""
 
-    page = fields.String(metadata={"description": "Where to go on: `X-Paging-NextKey`."})
-    limit = fields.Integer(
-        load_default=DEFAULT_LIMIT,
-        validate=validate.Range(min=1),
-        metadata={"description": f"Items per page; at most {MAX_LIMIT}."},
+    def build(self, known: dict[str, Any]) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+class PagedSchema(QuerySchema):
+    """Paging, which every list has; `limit` is always there, put in force by `api.paging`."""
+
+    page = fields.String(
+        metadata=says(
+            "Where to go on: the `X-Paging-NextKey` of the page before. It goes with the list and "
+            "the order it was given out for; without it, the list begins."
+        )
+    )
+    limit = PageLimit(validate=validate.Range(min=1, error="Must be at least 1."))
+
+
+class OrderedSchema(PagedSchema):
+    """Paging of a list that can be reversed."""
+
+    reverse_order = QueryBoolean(
+        load_default=False, metadata=says("Whether the list is in reverse order.")
     )
 
 
 def listing(known: dict[str, Any]) -> Listing:
     """Page and order."""
     return Listing(
-        min(known.pop("limit"), MAX_LIMIT),
+        known.pop("limit"),
         known.pop("page", None),
         known.pop("sort_by", "created"),
         known.pop("reverse_order", False),
     )
 
 
-class SourceQuerySchema(PagedSchema):
+class SourceQuerySchema(OrderedSchema):
     """GET /sources."""
 
     tag_prefixes = ("tag",)
 
-    label = fields.String()
-    format = fields.String(validate=FORMAT)
-    collected_by_ids = CommaList(UUID_PATTERN)
-    sort_by = fields.String(validate=validate.OneOf(["created", "updated", "label"]))
-    reverse_order = QueryBoolean()
+    label = fields.String(metadata=says("Only sources with this label."))
+    format = fields.String(validate=FORMAT, metadata=says("Only sources of this format."))
+    collected_by_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says(
+            "Only sources that one of these sources collects, by their ids with commas between; "
+            "empty, only sources that none collects."
+        ),
+    )
+    sort_by = fields.String(
+        validate=validate.OneOf(["created", "updated", "label"]),
+        metadata=says(
+            "The order, `created` if not given: times with the latest first, labels by alphabet. "
+            "Sources without the value come last, by id; reversed, they come first."
+        ),
+    )
 
     def build(self, known: dict[str, Any]) -> SourceQuery:
         """The query value."""
@@ -114,24 +150,44 @@ class SourceQuerySchema(PagedSchema):
         )
 
 
-class FlowQuerySchema(PagedSchema):
+class FlowQuerySchema(OrderedSchema):
     """GET /flows."""
 
     tag_prefixes = ("tag",)
 
-    source_id = fields.String(validate=UUID)
-    timerange = TimeRangeField()
-    format = fields.String(validate=FORMAT)
-    codec = fields.String(validate=MIME_TYPE)
-    profile_id = fields.String(validate=UUID)
-    label = fields.String()
-    status = fields.String(validate=validate.OneOf(STATUSES))
-    frame_width = fields.Integer()
-    frame_height = fields.Integer()
-    init_segments = QueryBoolean()
-    collected_by_ids = CommaList(UUID_PATTERN)
-    sort_by = fields.String(validate=validate.OneOf(["created", "metadata_updated", "label"]))
-    reverse_order = QueryBoolean()
+    source_id = fields.String(validate=UUID, metadata=says("Only flows of this source."))
+    timerange = TimeRangeField(
+        metadata=says(
+            "Only flows whose content overlaps this timerange; the empty one, `()`, finds the "
+            "flows without content."
+        )
+    )
+    format = fields.String(validate=FORMAT, metadata=says("Only flows of this format."))
+    codec = fields.String(validate=MIME_TYPE, metadata=says("Only flows in this codec."))
+    profile_id = fields.String(validate=UUID, metadata=says("Only flows linked to this profile."))
+    label = fields.String(metadata=says("Only flows with this label."))
+    status = fields.String(
+        validate=validate.OneOf(STATUSES), metadata=says("Only flows with this status.")
+    )
+    frame_width = QueryInteger(metadata=says("Only flows with frames this wide, in pixels."))
+    frame_height = QueryInteger(metadata=says("Only flows with frames this high, in pixels."))
+    init_segments = QueryBoolean(
+        metadata=says("Only flows whose media need an init segment, or only those that do not.")
+    )
+    collected_by_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says(
+            "Only flows that one of these flows collects, by their ids with commas between; empty, "
+            "only flows that none collects."
+        ),
+    )
+    sort_by = fields.String(
+        validate=validate.OneOf(["created", "metadata_updated", "label"]),
+        metadata=says(
+            "The order, `created` if not given: times with the latest first, labels by alphabet. "
+            "Flows without the value come last, by id; reversed, they come first."
+        ),
+    )
 
     def build(self, known: dict[str, Any]) -> FlowQuery:
         """The query value."""
@@ -151,8 +207,13 @@ class FlowQuerySchema(PagedSchema):
 class FlowDetailSchema(QuerySchema):
     """GET /flows/{flowId}."""
 
-    include_timerange = QueryBoolean(load_default=False)
-    timerange = TimeRangeField(load_default=ETERNITY)
+    include_timerange = QueryBoolean(
+        load_default=False, metadata=says("Whether to tell the timerange of the flow's segments.")
+    )
+    timerange = TimeRangeField(
+        load_default=ETERNITY,
+        metadata=says("Count only the segments that overlap this timerange, as a whole each."),
+    )
 
 
 class UrlQuerySchema(PagedSchema):
@@ -160,10 +221,24 @@ class UrlQuerySchema(PagedSchema):
 
     tag_prefixes: Sequence[str] = ("storage_backend_tag",)
 
-    verbose_storage = QueryBoolean(load_default=False)
-    accept_get_urls = CommaList()
-    accept_storage_ids = CommaList(UUID_PATTERN)
-    presigned = QueryBoolean()
+    verbose_storage = QueryBoolean(
+        load_default=False, metadata=says("Whether `get_urls` tell of the storage as well.")
+    )
+    accept_get_urls = CommaList(
+        metadata=says(
+            f"Only URLs with one of these labels, with commas between; empty, none at all. {_ALSO}"
+        )
+    )
+    accept_storage_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says(
+            "Only URLs in one of these storage backends, by their ids with commas between; empty, "
+            f"all. {_ALSO}"
+        ),
+    )
+    presigned = QueryBoolean(
+        metadata=says(f"Only presigned URLs if true, only others if false. {_ALSO}")
+    )
 
     @staticmethod
     def urls(known: dict[str, Any]) -> UrlFilter:
@@ -177,19 +252,23 @@ class UrlQuerySchema(PagedSchema):
         )
 
 
-class SegmentQuerySchema(UrlQuerySchema):
+class SegmentQuerySchema(UrlQuerySchema, OrderedSchema):
     """GET /flows/{flowId}/segments: (page key, query without it, URLs, with object timerange)."""
 
-    object_id = fields.String()
-    timerange = TimeRangeField(load_default=ETERNITY)
-    reverse_order = QueryBoolean(load_default=False)
-    include_object_timerange = QueryBoolean(load_default=False)
+    object_id = fields.String(metadata=says("Only segments of this object."))
+    timerange = TimeRangeField(
+        load_default=ETERNITY,
+        metadata=says("Only segments that overlap this timerange, in part or as a whole."),
+    )
+    include_object_timerange = QueryBoolean(
+        load_default=False, metadata=says("Whether to tell the timerange of each object, too.")
+    )
 
     def build(self, known: dict[str, Any]) -> tuple[str | None, SegmentQuery, UrlFilter, bool]:
         """The query value."""
         object_id = known.get("object_id")
         query = SegmentQuery(
-            min(known["limit"], MAX_LIMIT),
+            known["limit"],
             known["timerange"],
             None if object_id is None else ObjectId(object_id),
             known["reverse_order"],
@@ -211,15 +290,19 @@ class ObjectQuerySchema(UrlQuerySchema):
 class SegmentDeletionSchema(QuerySchema):
     """DELETE /flows/{flowId}/segments."""
 
-    timerange = TimeRangeField(load_default=ETERNITY)
-    object_id = fields.String()
+    timerange = TimeRangeField(
+        load_default=ETERNITY, metadata=says("Only segments wholly inside this timerange.")
+    )
+    object_id = fields.String(metadata=says("Only segments of this object."))
 
 
 class InstanceDeletionSchema(QuerySchema):
     """DELETE /objects/{objectId}/instances."""
 
-    storage_id = fields.String(validate=UUID)
-    label = fields.String()
+    storage_id = fields.String(
+        validate=UUID, metadata=says("The storage backend of the instance, if it is controlled.")
+    )
+    label = fields.String(metadata=says("The label of the instance; or `storage_id`, not both."))
 
     @validates_schema(skip_on_field_errors=True)
     def one_of_both(self, data: dict[str, Any], **_: Any) -> None:
@@ -228,23 +311,26 @@ class InstanceDeletionSchema(QuerySchema):
             raise ValidationError("One of storage_id and label must be given.", "storage_id")
 
 
-class DeletionQuerySchema(PagedSchema):
+class DeletionQuerySchema(OrderedSchema):
     """GET /flow-delete-requests."""
 
-    sort_by = fields.String(validate=validate.OneOf(["created", "expiry"]))
-    reverse_order = QueryBoolean()
+    sort_by = fields.String(
+        validate=validate.OneOf(["created", "expiry"]),
+        metadata=says(
+            "The order, `created` if not given, with the latest first. Requests without the value "
+            "come last, by id; reversed, they come first."
+        ),
+    )
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""
         return listing(known)
 
 
-class BackendQuerySchema(PagedSchema):
+class BackendQuerySchema(OrderedSchema):
     """GET /service/storage-backends: (paging, filter on tags)."""
 
     tag_prefixes = ("tag",)
-
-    reverse_order = QueryBoolean()
 
     def build(self, known: dict[str, Any]) -> tuple[Listing, Any]:
         """The query value."""
@@ -254,9 +340,9 @@ class BackendQuerySchema(PagedSchema):
 class ProfileQuerySchema(PagedSchema):
     """GET /service/profiles."""
 
-    format = fields.String(validate=FORMAT)
-    codec = fields.String(validate=MIME_TYPE)
-    label = fields.String()
+    format = fields.String(validate=FORMAT, metadata=says("Only profiles of this format."))
+    codec = fields.String(validate=MIME_TYPE, metadata=says("Only profiles in this codec."))
+    label = fields.String(metadata=says("Only profiles with this label."))
 
     def build(self, known: dict[str, Any]) -> ProfileQuery:
         """The query value."""
@@ -270,66 +356,62 @@ class TimelineQuerySchema(PagedSchema):
 
     timerange = TimeRangeField(
         load_default=ETERNITY,
-        metadata={"description": "Where to look; an open bound is that of the segments."},
+        metadata=says("Where to look; an open bound is that of the segments."),
     )
     tolerance = TimestampField(
-        load_default=0,
         validate=validate.Range(min=0),
-        metadata={"description": "The longest time without a segment that is no gap."},
+        metadata=says("The longest time without a segment that is no gap."),
     )
 
     def build(self, known: dict[str, Any]) -> tuple[str | None, CoverageQuery]:
         """The query value."""
-        limit = min(known["limit"], MAX_LIMIT)
-        query = CoverageQuery(known["timerange"], known["tolerance"], limit=limit)
+        tolerance_ns = known.get("tolerance", 0)
+        query = CoverageQuery(known["timerange"], tolerance_ns, limit=known["limit"])
         return known.get("page"), query
 
 
-class IngestHealthQuerySchema(PagedSchema):
+class IngestHealthQuerySchema(OrderedSchema):
     """GET /health/ingest: (paging, flow, state)."""
 
-    limit = fields.Integer(
-        load_default=DEFAULT_LIMIT,
-        validate=validate.Range(min=1),
-        metadata={"description": f"Flows per page; at most {DEFAULT_LIMIT}."},
-    )
-    flow_id = fields.String(validate=UUID)
-    state = fields.Enum(IngestState, by_value=True)
-    reverse_order = QueryBoolean()
+    flow_id = fields.String(validate=UUID, metadata=says("Only this flow."))
+    state = fields.Enum(IngestState, by_value=True, metadata=says("Only flows in this state."))
 
     def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None, IngestState | None]:
         """The query value."""
         paging = listing(known)
         # Each flow of a page costs a look at its timeline.
-        paging = replace(paging, limit=min(paging.limit, DEFAULT_LIMIT))
+        paging = replace(paging, limit=min(paging.limit, MOST_INGESTING))
         return paging, known.get("flow_id"), known.get("state")
 
 
-class StallQuerySchema(PagedSchema):
+class StallQuerySchema(OrderedSchema):
     """GET /health/ingest/stalls: (paging, flow)."""
 
-    flow_id = fields.String(validate=UUID)
-    reverse_order = QueryBoolean()
+    flow_id = fields.String(validate=UUID, metadata=says("Only stalls of this flow."))
 
     def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None]:
         """The query value."""
         return listing(known), known.get("flow_id")
 
 
-class ScanQuerySchema(PagedSchema):
+class ScanQuerySchema(OrderedSchema):
     """GET /ingest-scans."""
-
-    reverse_order = QueryBoolean()
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""
         return listing(known)
 
 
-class ProblemQuerySchema(PagedSchema):
-    """GET /ingest-problems."""
+class DeadLetterQuerySchema(OrderedSchema):
+    """GET /admin/dead-letters."""
 
-    reverse_order = QueryBoolean()
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
+class ProblemQuerySchema(OrderedSchema):
+    """GET /ingest-problems."""
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""

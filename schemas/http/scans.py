@@ -6,8 +6,8 @@ from marshmallow import Schema, fields, validate
 
 from schemas.domain.job import JobState
 from schemas.domain.scan import Scan
+from schemas.http.errors import ErrorSchema, error_json
 from schemas.http.fields import MomentField, time_text
-from schemas.http.segments import ErrorSchema
 
 
 class ScanPostSchema(Schema):
@@ -19,9 +19,7 @@ class ScanPostSchema(Schema):
         validate=validate.Length(max=1_024),
         metadata={"description": "Only keys that begin so."},
     )
-    since = MomentField(
-        load_default=None, metadata={"description": "Only what was modified since then."}
-    )
+    since = MomentField(metadata={"description": "Only what was modified since then."})
 
 
 class ScanSchema(Schema):
@@ -66,9 +64,5 @@ def scan_json(scan: Scan) -> dict[str, Any]:
         payload["since"] = time_text(scan.since)
     if scan.fault is not None:
         fault = scan.fault
-        payload["error"] = {
-            "type": fault.type,
-            "summary": fault.summary,
-            "time": time_text(fault.time),
-        }
+        payload["error"] = error_json(fault.type, fault.summary, fault.time)
     return payload

@@ -11,7 +11,8 @@ from schemas.domain.job import Failure
 from schemas.domain.media_object import MediaObject
 from schemas.domain.segment import Link, Offer, Segment
 from schemas.domain.timerange import format_timestamp
-from schemas.http.fields import StrictInteger, TimeRangeField, TimestampField, time_text
+from schemas.http.errors import ErrorSchema, error_json
+from schemas.http.fields import StrictInteger, TimeRangeField, TimestampField
 
 
 class LinkSchema(Schema):
@@ -91,16 +92,6 @@ def _offer(flow_id: FlowId, item: Any) -> Offer:
         )
     except Invalid as error:
         raise ValidationError({error.field or "_schema": [str(error)]}) from error
-
-
-class ErrorSchema(Schema):
-    """Why something failed (schema `error`); `field` names the part of the request at fault."""
-
-    type = fields.String(required=True)
-    summary = fields.String(required=True)
-    time = fields.DateTime(required=True)
-    field = fields.String()
-    traceback = fields.List(fields.String())
 
 
 class FailedSegmentSchema(Schema):
@@ -186,7 +177,5 @@ def segment_json(
 
 def failure_json(failure: Failure) -> dict[str, Any]:
     """The JSON of a segment that was not registered."""
-    error = {"type": failure.type, "summary": failure.summary, "time": time_text(failure.time)}
-    if failure.field is not None:
-        error["field"] = failure.field
+    error = error_json(failure.type, failure.summary, failure.time, failure.field)
     return {"object_id": failure.object_id, "timerange": failure.timerange, "error": error}

@@ -1,4 +1,4 @@
-"""What the environment may say of storage, and how it is told what it may not."""
+"""What the environment may say, and how it is told what it may not."""
 
 import json
 from ipaddress import ip_network
@@ -233,3 +233,43 @@ def test_networks_that_may_be_fetched_from_are_none_unless_said(environ):
 
     assert Settings.from_env(environ).fetch_allow == ()
     assert said.fetch_allow == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("TAMS_API_PUBLIC_URL", "", "api_public_url", None),
+        ("TAMS_API_PUBLIC_URL", "https://a.example", "api_public_url", "https://a.example"),
+        (
+            "TAMS_API_PUBLIC_URL",
+            "http://[::1]:80/a/b_c/",
+            "api_public_url",
+            "http://[::1]:80/a/b_c/",
+        ),
+        ("TAMS_API_PROXIES", "", "api_proxies", 1),
+        ("TAMS_API_PROXIES", "0", "api_proxies", 0),
+        ("TAMS_PAGE_LIMIT_MAX", "100", "page_limit_max", 100),
+        ("TAMS_PAGE_LIMIT_DEFAULT", "1000", "page_limit_default", 1_000),
+    ],
+)
+def test_how_the_api_is_reached_and_answers_is_as_said(environ, variable, text, field, value):
+    assert getattr(Settings.from_env({**environ, variable: text}), field) == value
+
+
+NO_URLS = ["tams.example", "ftp://a.example", "https://", "https://a.example?x", "//a.example"]
+NO_URLS += ["https://u:p@a.example", "https://a.example/#x", "https://a.example/a b", "http://a>b"]
+NO_URLS += ["https://a.example:port", "https://a.example\n", "https://a.example//b"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        *(("TAMS_API_PUBLIC_URL", text) for text in NO_URLS),
+        *(("TAMS_API_PROXIES", text) for text in ("-1", "one", "1.5")),
+        *(("TAMS_PAGE_LIMIT_DEFAULT", text) for text in ("0", "-1", "many", "1001")),
+        ("TAMS_PAGE_LIMIT_MAX", "99"),
+    ],
+)
+def test_what_cannot_be_meant_of_the_api_is_refused_by_name(environ, variable, text):
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_env({**environ, variable: text})

@@ -21,7 +21,17 @@ _BESIDE = Path(__file__).parents[3] / "shared" / "spec"
 
 @pytest.fixture(scope="session")
 def official() -> Official:
-    directory = Path(process_environment().get("TAMS_SPEC_DIR") or _BESIDE) / "8.2"
+    return _version("8.2")
+
+
+@pytest.fixture(scope="session")
+def former() -> Official:
+    """The specification that clients of 7.0 were written against."""
+    return _version("7.0")
+
+
+def _version(number: str) -> Official:
+    directory = Path(process_environment().get("TAMS_SPEC_DIR") or _BESIDE) / number
     if not directory.is_dir():
         pytest.skip(f"the specification is not in {directory}; TAMS_SPEC_DIR says where it is")
     return Official(directory)
@@ -34,7 +44,7 @@ def served(store: Running) -> Document:
 
 
 @pytest.fixture(scope="session")
-def api(store: Running, official: Official, served: Document) -> Iterator[httpx.Client]:
+def api(official: Official, store: Running, served: Document) -> Iterator[httpx.Client]:
     """A client that checks what it is answered."""
     hooks = {"response": [Agreement(official, served)]}
     with httpx.Client(base_url=store.facts["api"], timeout=60, event_hooks=hooks) as client:

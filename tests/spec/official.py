@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
@@ -33,6 +33,22 @@ class Operation:
     @property
     def name(self) -> str:
         return str(self.described["operationId"])
+
+    @property
+    def bodies(self) -> dict[str, Mapping[str, Any]]:
+        """Its JSON bodies: that of the request, and those of responses by status."""
+        described = {"request": self.described.get("requestBody", {}), **self.responses}
+        contents = {of: body.get("content", {}) for of, body in described.items()}
+        return {of: c["application/json"] for of, c in contents.items() if "application/json" in c}
+
+
+class Example(NamedTuple):
+    """An example body: of the request of an operation, or of its response with some status."""
+
+    operation: str
+    status: str | None
+    file: str | None
+    body: Any
 
 
 @dataclass(frozen=True)
@@ -109,9 +125,41 @@ class Official:
         text = (self.directory / "examples" / f"{name}.json").read_text()
         return json.loads(_UUID.sub(lambda found: (ids or {}).get(found[0], found[0]), text))
 
+    @cached_property
+    def examples(self) -> list[Example]:
+        """Every example body in the document, and in the files it refers to."""
+        return [
+            example
+            for operation in self.document.operations.values()
+            for status, described in (
+                (None, operation.described.get("requestBody", {})),
+                *operation.responses.items(),
+            )
+            for example in self._examples(operation.name, status, described)
+        ]
+
     def ids(self, name: str) -> list[str]:
         """The identifiers in an example."""
         return _UUID.findall((self.directory / "examples" / f"{name}.json").read_text())
+
+    def _examples(
+        self, operation: str, status: str | None, described: Mapping[str, Any]
+    ) -> Iterator[Example]:
+        media = described.get("content", {}).get("application/json", {})
+        given = [*media.get("examples", {}).values()]
+        if "example" in media:
+            given.append(media["example"])
+        for each in given:
+            match each:
+                case {"$ref": path} | {"externalValue": path} | {"value": {"$ref": path}}:
+                    file = Path(path).stem
+                    yield Example(operation, status, file, self.example(file))
+                case {"value": body}:
+                    yield Example(operation, status, None, body)
+                case str() as text:
+                    yield Example(operation, status, None, json.loads(text))
+                case body:
+                    yield Example(operation, status, None, body)
 
     def _schemas(self) -> Iterator[tuple[str, Resource[Any]]]:
         for path in (self.directory / "schemas").glob("*.json"):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ import pytest
 from openapi_spec_validator import validate
 
 import api as api_package
+from api.requests import LONGEST_BODY
 from tests.making import a_profile, external, new_id, put_flow, put_linked_flow, put_profile
+from tests.putting_aside import bury_message, bury_offers
+from tests.services.running import Running
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
-EXTENSIONS = {"jobs-jobId", "ingest-problems", "health"}
+EXTENSIONS = {
+    *("jobs-jobId", "ingest-problems", "health"),
+    *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
+}
 
 # Parameters that take more than the specification says.
 WIDER = {("HEAD_profiles", "format"): "HEAD takes what GET takes, formats no profile has included"}
@@ -79,6 +86,17 @@ def test_official_parameters_and_statuses_are_ours_too(served: Document, officia
         for parameter, standard in theirs.parameters.items():
             kind = standard["schema"].get("type", "string")
             assert ours.parameters[parameter]["schema"]["type"] == kind, (name, parameter)
+
+
+def test_every_parameter_and_header_says_what_it_means(served: Document):
+    for name, operation in served.operations.items():
+        headers = [
+            header
+            for response in operation.responses.values()
+            for header in response.get("headers", {}).values()
+        ]
+        for described in [*operation.parameters.values(), *headers]:
+            assert len(described["description"].split()) > 1, (name, described)
 
 
 def test_official_enumerations_and_defaults_of_parameters_are_ours(
@@ -166,21 +184,25 @@ def _property_provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[
     return found
 
 
-def test_every_example_in_the_document_fits_its_schema(served: Document):
-    contents = [
-        (operation.name, media)
-        for operation in served.operations.values()
-        for body in (operation.described.get("requestBody", {}), *operation.responses.values())
-        for media in body.get("content", {}).values()
-        if "example" in media
-    ]
+def _malformed(
+    api: httpx.Client, served: Document, ids: dict[str, str]
+) -> dict[tuple[str, str], Callable[[], Any]]:
+    """Requests that every operation refuses, if they can be made of it."""
+    found: dict[tuple[str, str], Callable[[], Any]] = {}
+    for operation in served.operations.values():
+        path = re.sub("{(.*?)}", lambda name: ids.get(name[1], "x"), operation.path)
+        call = partial(api.request, operation.method)
+        found[operation.name, "400"] = partial(call, f"{path}?colour=red")
+        if "requestBody" in operation.described:
+            gzip = {"Content-Encoding": "gzip"}
+            found[operation.name, "413"] = partial(call, path, content=b" " * (LONGEST_BODY + 1))
+            found[operation.name, "415"] = partial(call, path, content=b"...", headers=gzip)
+    return found
 
-    assert {"PUT_flows-flowId-label", "GET_profiles", "POST_service"} <= {n for n, _ in contents}
-    for name, media in contents:
-        assert served.faults(media["schema"], media["example"]) == [], name
 
-
-def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]:
+def _provocations(
+    api: httpx.Client, store: Running, served: Document
+) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
     taken = external(0, 1_000)
@@ -192,6 +214,8 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
     profile = put_profile(api)
+    letters = [bury_message(store, body) for body in (b"1", b"2")]
+    put_aside = bury_offers(store, flow)
     reads = {
         "root": {"200": "/"},
         "service": {"200": "/service"},
@@ -205,7 +229,10 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
             "400": "/service/storage-backends?limit=none",
         },
         "sources": {"200": "/sources", "400": "/sources?sort_by=size"},
-        "sources-sourceId": {"200": f"/sources/{source}", "404": f"/sources/{nobody}"},
+        "sources-sourceId": {
+            "200": f"/sources/{source}",
+            "404": f"/sources/{nobody}",
+        },
         "flows": {"200": "/flows", "400": "/flows?format=film"},
         "flows-flowId": {
             "200": f"/flows/{flow}",
@@ -231,6 +258,14 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
             "404": f"/flow-delete-requests/{nobody}",
         },
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
+        "admin-dead-letters": {
+            "200": "/admin/dead-letters",
+            "400": "/admin/dead-letters?reverse_order=perhaps",
+        },
+        "admin-dead-letters-letterId": {
+            "200": f"/admin/dead-letters/{letters[0]}",
+            "404": f"/admin/dead-letters/{nobody}",
+        },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
         "health": {"200": "/health"},
     }
@@ -259,54 +294,76 @@ def _provocations(api: httpx.Client) -> dict[tuple[str, str], Callable[[], Any]]
 
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
+    ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
     requests |= _property_provocations(api)
-    return requests | {
-        ("POST_service", "200"): lambda: api.post("/service", json={}),
-        ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
-        ("POST_profiles-profileId", "201"): profiled(nobody),
-        ("POST_profiles-profileId", "400"): profiled(profile),
-        ("POST_profiles-profileId", "404"): profiled("not-an-id"),
-        ("PUT_flows-flowId", "201"): put(nobody),
-        ("PUT_flows-flowId", "204"): put(flow),
-        ("PUT_flows-flowId", "400"): put(flow, format="film"),
-        ("PUT_flows-flowId", "403"): put(locked),
-        ("PUT_flows-flowId", "404"): put("not-an-id"),
-        ("DELETE_flows-flowId", "202"): delete(f"/flows/{put_flow(api)}", **later),
-        ("DELETE_flows-flowId", "204"): delete(f"/flows/{put_flow(api)}"),
-        ("DELETE_flows-flowId", "403"): delete(f"/flows/{locked}"),
-        ("DELETE_flows-flowId", "404"): delete(f"/flows/{new_id()}"),
-        ("DELETE_flows-flowId-segments", "202"): delete(
-            f"/flows/{put_flow(api)}/segments", **later
-        ),
-        ("DELETE_flows-flowId-segments", "204"): delete(f"/flows/{put_flow(api)}/segments"),
-        ("DELETE_flows-flowId-segments", "400"): delete(f"/flows/{flow}/segments?timerange=now"),
-        ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
-        ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
-        ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
-        ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
-        ("POST_objects-instances", "404"): instance(new_id(), **cdn),
-        ("DELETE_objects-instances", "204"): delete(
-            f"/objects/{taken['object_id']}/instances?label=cdn"
-        ),
-        ("DELETE_objects-instances", "400"): delete(f"/objects/{taken['object_id']}/instances"),
-        ("DELETE_objects-instances", "404"): delete(f"/objects/{new_id()}/instances?label=cdn"),
-        ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
-        ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
-        ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
-        ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
-        ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
-        ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
-        ("POST_flows-flowId-segments", "202"): post(
-            "segments", flow, external(3_000, 4_000), Prefer="respond-async"
-        ),
-        ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
-        ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
-        ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
-    }
+    return (
+        _malformed(api, served, ids | {"request-id": deletion})
+        | requests
+        | {
+            ("POST_service", "200"): lambda: api.post("/service", json={}),
+            ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_profiles-profileId", "201"): profiled(nobody),
+            ("POST_profiles-profileId", "400"): profiled(profile),
+            ("POST_profiles-profileId", "404"): profiled("not-an-id"),
+            ("PUT_flows-flowId", "201"): put(nobody),
+            ("PUT_flows-flowId", "204"): put(flow),
+            ("PUT_flows-flowId", "400"): put(flow, format="film"),
+            ("PUT_flows-flowId", "403"): put(locked),
+            ("PUT_flows-flowId", "404"): put("not-an-id"),
+            ("DELETE_flows-flowId", "202"): delete(f"/flows/{put_flow(api)}", **later),
+            ("DELETE_flows-flowId", "204"): delete(f"/flows/{put_flow(api)}"),
+            ("DELETE_flows-flowId", "403"): delete(f"/flows/{locked}"),
+            ("DELETE_flows-flowId", "404"): delete(f"/flows/{new_id()}"),
+            ("DELETE_flows-flowId-segments", "202"): delete(
+                f"/flows/{put_flow(api)}/segments", **later
+            ),
+            ("DELETE_flows-flowId-segments", "204"): delete(f"/flows/{put_flow(api)}/segments"),
+            ("DELETE_flows-flowId-segments", "400"): delete(
+                f"/flows/{flow}/segments?timerange=now"
+            ),
+            ("DELETE_flows-flowId-segments", "403"): delete(f"/flows/{locked}/segments"),
+            ("DELETE_flows-flowId-segments", "404"): delete(f"/flows/{new_id()}/segments"),
+            ("POST_admin-dead-letters-letterId-replay", "204"): lambda: api.post(
+                f"/admin/dead-letters/{put_aside}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "400"): lambda: api.post(
+                f"/admin/dead-letters/{letters[0]}/replay"
+            ),
+            ("POST_admin-dead-letters-letterId-replay", "404"): lambda: api.post(
+                f"/admin/dead-letters/{nobody}/replay"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "204"): delete(
+                f"/admin/dead-letters/{letters[1]}"
+            ),
+            ("DELETE_admin-dead-letters-letterId", "404"): delete(f"/admin/dead-letters/{nobody}"),
+            ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
+            ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
+            ("POST_objects-instances", "404"): instance(new_id(), **cdn),
+            ("DELETE_objects-instances", "204"): delete(
+                f"/objects/{taken['object_id']}/instances?label=cdn"
+            ),
+            ("DELETE_objects-instances", "400"): delete(f"/objects/{taken['object_id']}/instances"),
+            ("DELETE_objects-instances", "404"): delete(f"/objects/{new_id()}/instances?label=cdn"),
+            ("POST_flows-flowId-storage", "201"): post("storage", flow, {}),
+            ("POST_flows-flowId-storage", "400"): post("storage", flow, {"limit": "all"}),
+            ("POST_flows-flowId-storage", "403"): post("storage", locked, {}),
+            ("POST_flows-flowId-storage", "404"): post("storage", new_id(), {}),
+            ("POST_flows-flowId-segments", "200"): post("segments", flow, [refused]),
+            ("POST_flows-flowId-segments", "201"): post("segments", flow, external(2_000, 3_000)),
+            ("POST_flows-flowId-segments", "202"): post(
+                "segments", flow, external(3_000, 4_000), Prefer="respond-async"
+            ),
+            ("POST_flows-flowId-segments", "400"): post("segments", flow, refused),
+            ("POST_flows-flowId-segments", "403"): post("segments", locked, refused),
+            ("POST_flows-flowId-segments", "404"): post("segments", new_id(), refused),
+        }
+    )
 
 
-def test_every_declared_status_is_answered_when_provoked(api: httpx.Client, served: Document):
-    requests = _provocations(api)
+def test_every_declared_status_is_answered_when_provoked(
+    api: httpx.Client, store: Running, served: Document
+):
+    requests = _provocations(api, store, served)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()
@@ -329,6 +386,20 @@ def test_unavailable_is_declared_with_when_to_try_again(served: Document):
     assert {"GET_flows", "PUT_flows-flowId", "DELETE_flows-flowId-label"} <= declared.keys()
     for name, response in declared.items():
         assert "Retry-After" in response.get("headers", {}) or name.endswith("_health")
+
+
+def test_an_access_token_may_come_with_any_request_and_nothing_unknown(
+    api: httpx.Client, served: Document
+):
+    for operation in served.operations.values():
+        assert "access_token" in operation.parameters, operation.name
+        path = re.sub("{[^}]*}", new_id(), operation.path)
+        answers = [
+            api.request(operation.method, path, params={name: "x"})
+            for name in ("access_token", "colour")
+        ]
+        assert "access_token" not in answers[0].text
+        assert answers[1].status_code == 400
 
 
 def test_a_method_that_is_not_there_is_told_which_are(api: httpx.Client):

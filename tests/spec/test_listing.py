@@ -1,11 +1,17 @@
 """Rules of the lists: pages, order and filters (GET /flows, /sources, storage backends)."""
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import httpx
 import pytest
+from celery import Celery
 
+from api import create_app
+from infra.bootstrap import build_ports
+from infra.settings import Settings
 from tests.making import external, new_id, pages, put_flow, video
+from tests.services.running import Running
 
 
 def _ids(response: httpx.Response) -> list[str]:
@@ -70,18 +76,160 @@ def test_what_arrives_between_pages_is_neither_repeated_nor_makes_others_missing
     assert [*_ids(first), *_ids(second)] == old[::-1]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("/flows", "/sources", "/service/storage-backends", "/service/profiles"),
-        "/flows/{flow}/segments",
-    ],
-)
-def test_a_limit_above_the_maximum_is_lowered(api: httpx.Client, three: dict[str, Any], path: str):
-    response = api.get(path.format(flow=three["none"]), params={"limit": 10**9})
+def test_segments_that_arrive_between_pages_are_neither_repeated_nor_make_others_missing(
+    api: httpx.Client,
+):
+    flow = put_flow(api)
+    path, old = f"/flows/{flow}/segments", [external(s * 1_000, s * 1_000 + 500) for s in range(6)]
+    api.post(path, json=old).raise_for_status()
 
-    assert response.status_code == 200
-    assert response.headers["x-paging-limit"] == "1000"
+    seen, query = [], {"limit": 2, "accept_get_urls": ""}
+    page = api.get(path, params=query)
+    while True:
+        seen += [item["object_id"] for item in page.json()]
+        if "next" not in page.links:
+            break
+        at = len(seen) * 1_000
+        behind, ahead = external(at - 1_500, at - 1_000), external(at + 500, at + 1_000)
+        api.post(path, json=[behind, ahead]).raise_for_status()
+        page = api.get(page.links["next"]["url"])
+
+    assert len(seen) == len(set(seen))
+    assert [each for each in seen if each in {item["object_id"] for item in old}] == [
+        item["object_id"] for item in old
+    ]
+    assert len(seen) > len(old)
+
+
+@pytest.fixture(scope="module")
+def lists(api: httpx.Client) -> dict[str, str]:
+    """The path of every list, by a name; the first four have more than one page of one item."""
+    one, other = external(0, 1_000), external(1_000, 2_000)
+    flows = [put_flow(api) for _ in range(2)]
+    for flow in flows:
+        api.post(f"/flows/{flow}/segments", json=[one, other]).raise_for_status()
+    return {
+        "flows": "/flows",
+        "sources": "/sources",
+        "segments": f"/flows/{flows[0]}/segments",
+        "flows of an object": f"/objects/{one['object_id']}",
+        "backends": "/service/storage-backends",
+        "problems": "/ingest-problems",
+        "delete requests": "/flow-delete-requests",
+        "profiles": "/service/profiles",
+    }
+
+
+LISTS = ["flows", "sources", "segments", "flows of an object", "backends", "problems"]
+LISTS += ["delete requests", "profiles"]
+UNORDERED = {"flows of an object", "profiles"}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("", 100),
+        ("1", 1),
+        ("1000", 1_000),
+        ("1001", 1_000),
+        ("9" * 30, 1_000),
+        ("9" * 5_000, 1_000),
+    ],
+    ids=lambda value: str(value)[:20] or "none",
+)
+def test_every_page_tells_its_limit_count_and_order(
+    api: httpx.Client, lists: dict[str, str], name: str, asked: str, given: int
+):
+    answer = api.get(lists[name], params={"limit": asked} if asked else {})
+    items = answer.json()["referenced_by_flows"] if "object" in name else answer.json()
+
+    assert answer.status_code == 200
+    assert answer.headers["x-paging-limit"] == str(given)
+    assert answer.headers["x-paging-count"] == str(len(items))
+    assert ("x-paging-nextkey" in answer.headers) == ("link" in answer.headers)
+    assert name in UNORDERED or answer.headers["x-paging-reverse-order"] == "false"
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "-" + "9" * 30, "1.0", "", " 1", "all", "1_0", "\u0661"]
+)
+def test_a_limit_that_is_no_positive_number_is_400(
+    api: httpx.Client, lists: dict[str, str], name: str, limit: str
+):
+    refused = api.get(lists[name], params={"limit": limit})
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "limit")
+
+
+def test_the_default_and_the_maximum_of_a_limit_are_settings(store: Running):
+    limits = {"TAMS_PAGE_LIMIT_DEFAULT": "2", "TAMS_PAGE_LIMIT_MAX": "3"}
+    settings = Settings.from_env({**store.environ, **limits})
+    client = create_app(build_ports(settings, Celery(broker=settings.redis_url))).test_client()
+
+    for query, limit in {"": 2, "?limit=1": 1, "?limit=3": 3, "?limit=4": 3}.items():
+        assert client.get(f"/flows{query}").headers["X-Paging-Limit"] == str(limit)
+    parameters = client.get("/openapi.json").json["paths"]["/flows"]["get"]["parameters"]
+    (limit,) = (each for each in parameters if each["name"] == "limit")
+    assert limit["schema"]["default"] == 2
+    assert "3 at most" in limit["description"]
+
+
+def test_a_page_key_goes_with_its_list_and_order(api: httpx.Client, lists: dict[str, str]):
+    key = api.get("/flows?limit=1").headers["x-paging-nextkey"]
+    orders = [{"sort_by": "label"}, {"sort_by": "metadata_updated"}, {"reverse_order": "true"}]
+    elsewhere = [
+        *(("/flows", order) for order in orders),
+        *((path, {}) for path in lists.values() if path != "/flows"),
+    ]
+
+    for order in ({}, {"sort_by": "created"}, {"limit": "7"}, {"reverse_order": "false"}):
+        assert api.get("/flows", params={"page": key, **order}).status_code == 200
+    for path, order in elsewhere:
+        refused = api.get(path, params={"page": key, **order})
+        assert (refused.status_code, refused.json()["field"]) == (400, "page"), (path, order)
+
+
+@pytest.mark.parametrize("name", LISTS[:4])
+@pytest.mark.parametrize(
+    "inside",
+    [
+        *("", "null", "1", "{}", "[]", "[null]", "[0.5]", "[[0]]", '[0, 0, "a", 0]', '["a"]'),
+        *('[0, {}, "a"]', "[" * 3_000, "9" * 5_000, "[1e400]", '[0, NaN, "a"]', '"[0]"'),
+    ],
+    ids=lambda inside: inside[:20] or "nothing",
+)
+def test_a_page_key_that_was_never_given_out_is_400(
+    api: httpx.Client, lists: dict[str, str], name: str, inside: str
+):
+    key, sealed = _page_key(inside), _page_key(inside, _seal_of(api, lists[name]))
+
+    for page in (key, sealed, f".{key}", f"{sealed}é", f"{sealed}.{key}"):
+        refused = api.get(lists[name], params={"page": page})
+        assert (refused.status_code, refused.json()["field"]) == (400, "page"), page
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**30, -(10**30)])
+@pytest.mark.parametrize("name", LISTS[:3])
+def test_a_page_key_beyond_all_there_is_does_no_harm(
+    api: httpx.Client, lists: dict[str, str], name: str, number: int
+):
+    inside = f"[{number}]" if name == "segments" else f'[0, {number}, "a"]'
+
+    page = _page_key(inside, _seal_of(api, lists[name]))
+
+    assert api.get(lists[name], params={"page": page}).status_code == 200
+
+
+def _page_key(inside: str, seal: str = "") -> str:
+    key = urlsafe_b64encode(inside.encode()).decode().rstrip("=")
+    return f"{seal}.{key}" if seal else key
+
+
+def _seal_of(api: httpx.Client, path: str) -> str:
+    """What the page keys of a list begin with."""
+    return api.get(path, params={"limit": 1}).headers["x-paging-nextkey"].partition(".")[0]
 
 
 @pytest.mark.parametrize("path", ["/flows", "/sources", "/service/storage-backends"])
@@ -98,8 +246,10 @@ def test_the_order_is_told(api: httpx.Client, path: str, asked: str | None):
         *("/", "/service", "/service/storage-backends", "/sources", "/sources?limit=1"),
         *("/flows", "/flows?limit=1", "/flows/{flow}?include_timerange=true", "/health"),
         *("/flows/{flow}/segments?limit=1", "/sources/{source}", "/flows/nobody"),
-        *("/flows?sort_by=size", "/ingest-problems", "/service/profiles", "/sources/{source}/tags"),
-        *("/flows/{flow}/tags", "/flows/{flow}/label", "/flows/{flow}/read_only"),
+        *("/flows?sort_by=size", "/ingest-problems", "/objects/nobody", "/jobs/nobody", "/nowhere"),
+        *("/openapi.json", "/docs", "/static/swagger-ui/swagger-ui.css", "/service/profiles"),
+        *("/sources/{source}/tags", "/flows/{flow}/tags", "/flows/{flow}/label"),
+        *("/flows/{flow}/read_only", "/flow-delete-requests"),
     ],
 )
 def test_head_answers_with_the_headers_of_get(api: httpx.Client, three: dict[str, Any], path: str):

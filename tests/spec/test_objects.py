@@ -1,5 +1,7 @@
 """Rules of GET /objects/{objectId} and POST /flows/{flowId}/storage."""
 
+from base64 import b64encode
+from hashlib import md5
 from typing import Any
 from urllib.parse import quote
 
@@ -166,6 +168,20 @@ def test_only_init_segments_are_of_another_type_than_the_container(api: httpx.Cl
     assert same.status_code == 201
 
 
+def test_what_was_allocated_for_another_type_is_not_media_of_the_flow(api: httpx.Client):
+    flow = put_flow(api, container="video/iso.segment", essence_parameters=FRAGMENTED)
+    (init,) = _storage(api, flow, limit=1, content_type="video/mp4").json()["media_objects"]
+    (media,) = _storage(api, flow, limit=1).json()["media_objects"]
+    as_it_is = segment(media["object_id"], 0, 1_000, init_object_id=init["object_id"])
+    swapped = segment(init["object_id"], 0, 1_000, init_object_id=media["object_id"])
+
+    refused = api.post(f"/flows/{flow}/segments", json=swapped)
+    taken = api.post(f"/flows/{flow}/segments", json=as_it_is)
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "object_id")
+    assert taken.status_code == 201
+
+
 def test_object_ids_may_be_chosen_once(api: httpx.Client):
     flow, other = put_flow(api), put_flow(api)
     ids = [new_id(), f"tape/{new_id()}"]
@@ -225,3 +241,66 @@ def test_a_flow_without_a_container_gets_no_storage(api: httpx.Client):
     refused = _storage(api, flow)
 
     assert (refused.status_code, refused.json()["field"]) == (400, "container")
+
+
+# --- instances -------------------------------------------------------------------------
+
+
+def test_instances_of_media_are_not_those_of_their_init_object(api: httpx.Client):
+    flow = put_flow(api, essence_parameters=FRAGMENTED)
+    media, init = allocate(api, flow, 2)
+    _register(api, flow, segment(media, 0, 1_000, init_object_id=init))
+    instances = {name: f"/objects/{name}/instances" for name in (media, init)}
+    link = {"label": "cdn", "url": "http://cdn.example/it"}
+
+    def labels(name: str) -> set[str]:
+        return {url["label"] for url in _object(api, name).json()["get_urls"]} & {"cdn"}
+
+    api.post(instances[media], json=link).raise_for_status()
+    after_one = (labels(media), labels(init))
+    api.post(instances[init], json=link).raise_for_status()
+    after_both = (labels(media), labels(init))
+    api.delete(instances[media], params={"label": "cdn"}).raise_for_status()
+    after_deletion = (labels(media), labels(init))
+    api.delete(instances[init], params={"label": "cdn"}).raise_for_status()
+
+    assert after_one == ({"cdn"}, set())
+    assert after_both == ({"cdn"}, {"cdn"})
+    assert after_deletion == (set(), {"cdn"})
+    assert labels(init) == set()
+
+
+# --- presigned URLs --------------------------------------------------------------------
+
+
+def test_presigned_urls_need_nothing_else_and_are_valid_for_longer_than_is_promised(
+    api: httpx.Client,
+):
+    promised, _, _ = api.get("/service").json()["min_presigned_url_timeout"].partition(":")
+    flow = put_flow(api)
+    (item,) = _storage(api, flow, limit=1).json()["media_objects"]
+    _register(api, flow, segment(item["object_id"], 0, 1_000))
+    put = item["put_url"]["url"]
+    get = _object(api, item["object_id"]).json()["get_urls"][0]["url"]
+
+    stored = httpx.put(put, content=b"media", headers={"content-type": "video/mp2t"})
+
+    assert stored.status_code == 200
+    assert httpx.get(get).content == b"media"
+    for url in (put, get):
+        assert int(httpx.URL(url).params["X-Amz-Expires"]) > int(promised)
+
+
+def test_an_upload_may_carry_a_checksum_which_is_compared(api: httpx.Client):
+    flow = put_flow(api)
+    (item,) = _storage(api, flow, limit=1).json()["media_objects"]
+    _register(api, flow, segment(item["object_id"], 0, 1_000))
+    get = _object(api, item["object_id"]).json()["get_urls"][0]["url"]
+
+    def upload(body: bytes) -> int:
+        checksum = b64encode(md5(b"media").digest()).decode()
+        headers = {"content-type": "video/mp2t", "content-md5": checksum}
+        return httpx.put(item["put_url"]["url"], content=body, headers=headers).status_code
+
+    assert (upload(b"damaged"), upload(b"media")) == (400, 200)
+    assert httpx.get(get).headers["etag"].strip('"') == md5(b"media").hexdigest()

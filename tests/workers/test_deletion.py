@@ -320,10 +320,11 @@ def test_objects_nobody_registers_expire(ports: Ports) -> None:
     submit(ports, flow_id, replace(offer(flow_id, 0, 1, used.object_id), links=()))
     segments.flush(ports, shard_of(flow_id))
 
-    objects.expire(ports)
+    promised = timedelta(seconds=ports.limits.object_timeout_s)
+    in_grace, late = promised + timedelta(seconds=30), promised + timedelta(seconds=120)
+    objects.expire(with_ports(ports, clock=_Later(ports.clock, in_grace)))
     early = known_objects(ports, [used.object_id, unused.object_id])
-    ahead = timedelta(seconds=ports.limits.object_timeout_s + 120)
-    objects.expire(with_ports(ports, clock=_Later(ports.clock, ahead)))
+    objects.expire(with_ports(ports, clock=_Later(ports.clock, late)))
     objects.collect(ports)
 
     assert early == {used.object_id, unused.object_id}

@@ -1,0 +1,1 @@
+"""Feeds: queues outside the store that bring the notifications of buckets."""

@@ -310,7 +310,7 @@ def _provocations(
 
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
-    ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
+    ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job, "scanId": scan}
     requests |= _property_provocations(api)
     return (
         _malformed(api, served, ids | {"request-id": deletion})

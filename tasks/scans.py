@@ -114,22 +114,19 @@ def tidy(ports: Ports) -> None:
 
 
 def advance(ports: Ports) -> None:
-    """Go on with the oldest scan for a few seconds; calls again when there is more to do."""
+    """Go on with the oldest scan that can go on, for a few seconds; calls again for the rest."""
     ports.queue.begun(Work.SCAN)
-    began = ports.clock.now()
     with ports.metadata.read() as snapshot:
-        unfinished = sorted(
-            (scan for scan in snapshot.scans() if not scan.ended), key=lambda scan: scan.created
-        )
-    if not unfinished:
+        unfinished = [scan for scan in snapshot.scans() if not scan.ended]
+    for scan in sorted(unfinished, key=lambda scan: scan.created):
+        try:
+            moved = _go_on(ports, scan)
+        except Unavailable as error:  # of its bucket, maybe, and not of others
+            log.warning("scan %s of %s put off: %s", scan.id, scan.bucket, error)
+            continue
+        if not moved.ended or len(unfinished) > 1:
+            ports.queue.call(Work.SCAN)
         return
-    scan = unfinished[0]
-    while not scan.ended and (ports.clock.now() - began).total_seconds() < (
-        ports.limits.flush_seconds
-    ):
-        scan = _step(ports, scan)
-    if not scan.ended or len(unfinished) > 1:
-        ports.queue.call(Work.SCAN)
 
 
 def pages(ports: Ports, scan: Scan) -> Iterator[Sifted]:
@@ -139,6 +136,16 @@ def pages(ports: Ports, scan: Scan) -> Iterator[Sifted]:
         keys, sifted = _look(ports, scan)
         scan, more = scan.advanced(keys, sifted, ports.clock.now()), keys.more
         yield sifted
+
+
+def _go_on(ports: Ports, scan: Scan) -> Scan:
+    """The scan after as many steps as there is time for."""
+    began = ports.clock.now()
+    while not scan.ended:
+        scan = _step(ports, scan)
+        if (ports.clock.now() - began).total_seconds() > ports.limits.flush_seconds:
+            break
+    return scan
 
 
 def _step(ports: Ports, scan: Scan) -> Scan:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.domain.coverage import Coverage, CoverageQuery
-from schemas.domain.timerange import TimeRange
+from schemas.domain.timerange import NEVER, TimeRange
 
 _INT64: Final = 1 << 63
 _UINT64: Final = 1 << 64
@@ -79,7 +79,7 @@ def _shown(opened: pa.Array, query: CoverageQuery) -> range:
 
 def _longest(opened: pa.Array, closed: pa.Array, widths: pa.Array) -> TimeRange:
     if not len(widths):
-        return TimeRange(0, 0)
+        return NEVER
     return _gap(opened, closed, pc.index(widths, pc.max(widths)).as_py())
 
 

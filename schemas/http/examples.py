@@ -142,7 +142,7 @@ def _url(object_id: str) -> dict[str, Any]:
 
 
 _ERROR: Final[Mapping[str, Any]] = {
-    "type": "Invalid",
+    "type": "TimeTaken",
     "summary": "[0:0_2:0) overlaps [1:0_3:0)",
     "message": "[0:0_2:0) overlaps [1:0_3:0)",
     "detail": "[0:0_2:0) overlaps [1:0_3:0)",

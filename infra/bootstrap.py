@@ -23,6 +23,7 @@ from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured, Shape
+from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
@@ -30,6 +31,7 @@ from tasks.ports import Intake, Limits, Ports
 _FLUSH_S: Final = 5.0
 # A request is taken to have died with its process so long after it should have been answered.
 _MARGIN_S: Final = 30
+_SCAN_KEYS: Final = 1_000  # as many as S3 lists at once
 
 
 class SystemClock:
@@ -147,6 +149,9 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            scan_keys=_SCAN_KEYS,
+            scan_interval_s=settings.scan_interval_s,
+            patience=Patience(settings.stall_intervals, settings.stall_min_s),
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),

@@ -100,6 +100,9 @@ class Settings:
     worker_concurrency: int
     ingest_rules: Path | None
     watchdog_s: int
+    scan_interval_s: int
+    stall_intervals: int
+    stall_min_s: int
     ingest_sources: tuple[FeedAddress, ...]
     sns_confirm: frozenset[str]
 
@@ -204,6 +207,9 @@ class _Reader:
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             ingest_rules=self._parsed("TAMS_INGEST_RULES", None, Path),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
+            scan_interval_s=self._number("TAMS_SCAN_INTERVAL_S", 3_600, 0, 31_536_000),
+            stall_intervals=self._number("TAMS_STALL_INTERVALS", 3, 1, 1_000),
+            stall_min_s=self._number("TAMS_STALL_MIN_S", 5, 1, 86_400),
             ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
             sns_confirm=frozenset(
                 self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()

@@ -276,10 +276,13 @@ def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) ->
         others = [s for s in found.get(flow_id, ()) if s not in recent]
         found[flow_id] = [*recent, *others]
         objects |= snapshot.objects({s.object_id for s in recent} - objects.keys())
+    flows = snapshot.flows(hulls.keys() | chained)
+    stalled = any(flow.inflow.stalled_since for flow in flows.values())
     return Registration(
-        snapshot.flows(hulls.keys() | chained),
+        flows,
         objects,
         found,
+        stalls=snapshot.open_stalls() if stalled else (),
         labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
         streams=streams,

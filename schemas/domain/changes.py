@@ -19,10 +19,12 @@ from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Job, JobFailure
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 
 
@@ -58,6 +60,8 @@ Record = (
     | IngestRule
     | Stream
     | Sighting
+    | Scan
+    | Stall
     | ShardCursor
     | Job
     | JobFailure

@@ -27,6 +27,8 @@ STREAMS: Final = "streams"
 SIGHTINGS: Final = "sightings"
 JOBS: Final = "jobs"
 FAILURES: Final = "failures"
+SCANS: Final = "scans"
+STALLS: Final = "stalls"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -61,6 +63,13 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("end", pa.int64()),
             ("segments", pa.int64()),
             ("deletion", pa.string()),
+            ("status", pa.string()),
+            ("ingesting_since", _TIME),
+            ("arrived", _TIME),
+            ("pace", pa.string()),
+            ("stalled_since", _TIME),
+            ("refused_overlaps", pa.int64()),
+            ("refused", _TIME),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -194,6 +203,32 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("summary", pa.string()),
             ("time", _TIME),
             ("field", pa.string()),
+        ]
+    ),
+    SCANS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("bucket", pa.string()),
+            ("prefix", pa.string()),
+            ("since", _TIME),
+            ("periodic", pa.bool_()),
+            ("created", _TIME),
+            ("updated", _TIME),
+            ("state", pa.string()),
+            ("after", pa.string()),
+            ("listed", pa.int64()),
+            ("found", pa.int64()),
+            ("known", pa.int64()),
+            ("problems", pa.int64()),
+            ("fault", pa.string()),
+        ]
+    ),
+    STALLS: pa.schema(
+        [
+            ("flow_id", pa.string()),
+            ("started", _TIME),
+            ("noticed", _TIME),
+            ("ended", _TIME),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

@@ -26,6 +26,8 @@ from tests.spec.official import Document, Official
 EXTENSIONS = {
     *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
     *("ingest-problems", "health"),
+    *("flows-flowId-timeline", "health-ingest", "health-ingest-stalls"),
+    *("ingest-scans", "ingest-scans-scanId"),
     *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
     *("ingest-rules", "ingest-rules-ruleId", "ingest-rules-test"),
 }
@@ -263,6 +265,8 @@ def _provocations(
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
     profile = put_profile(api)
+    scanned = {"bucket": "tams-media", "prefix": "of/nobody/"}
+    scan = api.post("/ingest-scans", json=scanned).json()["id"]
     letters = [bury_message(store, body) for body in (b"1", b"2")]
     put_aside = bury_offers(store, flow)
     reads = {
@@ -323,6 +327,18 @@ def _provocations(
             "404": f"/ingest-rules/{nobody}",
         },
         "health": {"200": "/health"},
+        "health-ingest": {"200": "/health/ingest", "400": "/health/ingest?state=tired"},
+        "health-ingest-stalls": {
+            "200": "/health/ingest/stalls",
+            "400": "/health/ingest/stalls?flow_id=camera",
+        },
+        "flows-flowId-timeline": {
+            "200": f"/flows/{flow}/timeline",
+            "400": f"/flows/{flow}/timeline?tolerance=-1:0",
+            "404": f"/flows/{nobody}/timeline",
+        },
+        "ingest-scans": {"200": "/ingest-scans", "400": "/ingest-scans?sort_by=bucket"},
+        "ingest-scans-scanId": {"200": f"/ingest-scans/{scan}", "404": f"/ingest-scans/{nobody}"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
         (f"{method}_{name}", status): lambda method=method, path=path: api.request(method, path)
@@ -357,6 +373,7 @@ def _provocations(
     backend = api.get("/service/storage-backends").json()[0]["id"]
     ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
     ids["ruleId"] = _rule(api)
+    ids["scanId"] = scan
     requests |= _property_provocations(api)
     requests |= _job_provocations(api, job, worker)
     return (
@@ -365,6 +382,10 @@ def _provocations(
         | {
             ("POST_service", "200"): lambda: api.post("/service", json={}),
             ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_ingest-scans", "202"): lambda: api.post("/ingest-scans", json=scanned),
+            ("POST_ingest-scans", "400"): lambda: api.post(
+                "/ingest-scans", json={"bucket": "of-nobody"}
+            ),
             ("POST_profiles-profileId", "201"): profiled(nobody),
             ("POST_profiles-profileId", "400"): profiled(profile),
             ("POST_profiles-profileId", "404"): profiled("not-an-id"),

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.domain.changes import Changes
-from schemas.domain.errors import Invalid, ScanNotFound, Unavailable
+from schemas.domain.errors import Cancelled, Invalid, ScanNotFound, Unavailable
 from schemas.domain.identifiers import JobId, StorageId
 from schemas.domain.ingest import Notification
 from schemas.domain.job import Fault, Job, JobKind, JobState
@@ -153,6 +153,9 @@ def _step(ports: Ports, scan: Scan) -> Scan:
     Raises:
         Unavailable: when a service is down, or too much waits already; the scan stays where it is.
     """
+    if ports.jobs.cancelled([scan.id]):
+        cancelled = Fault.of(Cancelled(), ports.clock.now())
+        return _move(ports, scan, lambda known: known.failed(cancelled))
     try:
         keys, sifted = _look(ports, scan)
     except Unavailable:

@@ -315,6 +315,21 @@ def test_a_scan_that_fails_says_why_and_stops(ports: Ports, s3: Any, prefix: str
     assert job.state is JobState.ERROR
 
 
+def test_a_scan_that_is_cancelled_takes_nothing_more_over(
+    ports: Ports, s3: Any, prefix: str
+) -> None:
+    drop(s3, f"{prefix}a")
+    scan = scans.begin(ports, BUCKET, prefix, None)
+    ports.jobs.cancel(scan.id, ports.clock.now())
+
+    stopped = finished(ports, scan)
+
+    assert (stopped.state, stopped.found) == (JobState.ERROR, 0)
+    job = ports.jobs.get(scan.id)
+    assert job is not None
+    assert job.state is JobState.CANCELLED
+
+
 def test_a_dry_run_takes_nothing_over(ports: Ports, s3: Any, prefix: str) -> None:
     for n in range(5):
         drop(s3, f"{prefix}{n}")

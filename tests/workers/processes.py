@@ -16,6 +16,20 @@ from typing import Any
 import psutil
 
 _DEADLINE_S = 90.0
+
+# `tams`, with the lines about each task that the store leaves out of its log.
+_PROGRAM = """
+import logging
+from celery.signals import worker_init
+from workers.cli import main
+
+def tell(**_):
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+worker_init.connect(tell)
+main()
+"""
 _POLL_S = 0.05
 
 
@@ -92,7 +106,7 @@ class WorkerProcess:
         command = ("worker", "--queues", self._queue, "--concurrency", "1")
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "workers.cli", *command],
+                [sys.executable, "-P", "-c", _PROGRAM, *command],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

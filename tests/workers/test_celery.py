@@ -37,6 +37,7 @@ from tests.workers.conftest import SHARDS, offer, put_flow
 from tests.workers.processes import BrokerProcess, WorkerProcess, eventually
 
 _RECEIVED = re.compile(rf"Task {re.escape(FLUSH)}\[([0-9a-f-]+)\] received")
+_ENDED = re.compile(rf"Task {re.escape(FLUSH)}\[([0-9a-f-]+)\] succeeded")
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +147,20 @@ def being_flushed(services: Running, shard: int) -> Callable[[], bool]:
     return lambda: bool(broker.exists(f"tams:lease:shard:{shard}"))
 
 
-def holder(setup: CeleryTestSetup) -> CeleryTestWorker:
-    """The worker that has begun more flushes than it has ended."""
+def begun(setup: CeleryTestSetup) -> tuple[CeleryTestWorker, str]:
+    """The worker that has a flush to do which nobody has ended, and the id of that."""
 
-    def busy(node: CeleryTestWorker) -> bool:
-        logs = node.logs()
-        ended = len(re.findall(rf"Task {re.escape(FLUSH)}\[[0-9a-f-]+\] succeeded", logs))
-        return len(_RECEIVED.findall(logs)) > ended
+    def find() -> list[tuple[CeleryTestWorker, str]]:
+        ended = {found for node in setup.worker_cluster for found in _ENDED.findall(node.logs())}
+        return [
+            (node, found)
+            for node in interactive(setup)
+            for found in _RECEIVED.findall(node.logs())
+            if found not in ended
+        ]
 
-    eventually(lambda: [node for node in interactive(setup) if busy(node)])
-    (node,) = [node for node in interactive(setup) if busy(node)]
-    return node
+    eventually(find)
+    return find()[0]
 
 
 def test_a_task_whose_process_was_killed_is_delivered_again(
@@ -167,8 +171,7 @@ def test_a_task_whose_process_was_killed_is_delivered_again(
     with suspended(services, "vast"):
         job = submit(ports, flow_id, offer(flow_id, 0, 1))
         eventually(being_flushed(services, shard))
-        node = holder(setup)
-        task = _RECEIVED.findall(node.logs())[-1]
+        node, task = begun(setup)
 
         (child,) = node.container.children
         child.kill()
@@ -188,7 +191,7 @@ def test_another_worker_takes_over_the_shard_of_a_killed_one(
     with suspended(services, "vast"):
         jobs.append(submit(ports, flow_id, offer(flow_id, 500, 501)))
         eventually(being_flushed(services, shard))
-        victim = holder(setup)
+        victim, _ = begun(setup)
         victim.kill()
     (survivor,) = [node for node in interactive(setup) if node is not victim]
 
@@ -215,8 +218,8 @@ def test_two_workers_on_one_shard_neither_double_nor_overlap(
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(register, range(240)))
     eventually(lambda: ended(ports, jobs), sweep(ports))
+    eventually(lambda: deliveries(setup).total() - before >= 240)
 
-    assert deliveries(setup).total() - before >= 240
     assert all(FLUSH in node.logs() for node in interactive(setup))
     failed = sum(ports.jobs.get(job.id).failed for job in jobs)  # type: ignore[union-attr]
     kept = [stored(ports, flow_id) for flow_id in flows]

@@ -5,8 +5,9 @@
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import BinaryIO, Final
 
 from celery import Celery
@@ -62,6 +63,7 @@ class ListenerPorts:
     notices: RedisNotices
     queue: CeleryQueue
     clock: SystemClock
+    missed: "SimpleQueue[datetime | None]" = field(default_factory=SimpleQueue)
 
 
 def preload() -> None:

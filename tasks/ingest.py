@@ -1,7 +1,7 @@
 """Making segments of files that appear in a bucket.
 
 * `accept` makes notifications durable; whoever sent them may forget them then. `catch_up` finds
-  what was never sent, or was sent while nobody listened.
+  what was never sent, or was sent while nobody listened or could make it durable.
 * `drain`, on a worker, looks at each object that appeared, finds out what it means, and offers
   it for registration like any other segment. Doing so twice does no harm.
 * What cannot be interpreted is put on record with its reason. So is an object whose reading
@@ -40,11 +40,17 @@ def accept(intake: Intake, notifications: Sequence[Notification]) -> None:
     """Take over `notifications`.
 
     Raises:
-        Unavailable: when they could not be made durable; they must be sent again.
+        Unavailable: when they could not be made durable; they must be sent again. Should nobody
+            do so, there is something to catch up with.
     """
     if not notifications:
         return
-    intake.notices.append(notifications, intake.clock.now())
+    now = intake.clock.now()
+    try:
+        intake.notices.append(notifications, now)
+    except Unavailable:
+        intake.missed.put(now)
+        raise
     with suppress(Unavailable):  # they are safe; should the call be lost, the sweep will call
         intake.queue.call(Work.INGEST)
 
@@ -54,7 +60,7 @@ def catch_up(intake: Intake, unheard_since: datetime | None) -> None:
 
     Not every object store tells again what it could not deliver. What was taken over before
     is taken over again where it is recent, which does no harm. `unheard_since` is what the
-    notices said before the first new notification was taken.
+    notices said before the first new notification was taken, or what `Intake.missed` says.
     """
     since = _EVER if unheard_since is None else unheard_since - _MARGIN
     missed = intake.media.changed_since(since)

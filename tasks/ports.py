@@ -8,9 +8,10 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from queue import SimpleQueue
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
@@ -436,6 +437,10 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
+    def missed(self) -> "SimpleQueue[datetime | None]":
+        """Since when there is something to catch up with; None if ever since."""
+
+    @property
     def clock(self) -> Clock:
         """The time."""
 
@@ -456,3 +461,4 @@ class Ports:
     ids: Ids
     limits: Limits
     templates: Sequence[KeyTemplate]
+    missed: "SimpleQueue[datetime | None]" = field(default_factory=SimpleQueue)

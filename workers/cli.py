@@ -178,10 +178,11 @@ def listen() -> None:
         numthreads=8,
         server_name="tams-listener",
     )
-    unheard_since = intake.notices.unheard_since()
-    Thread(target=_catch_up, args=(intake, unheard_since), daemon=True).start()
+    intake.missed.put(intake.notices.unheard_since())
+    server.prepare()  # what comes from here on is heard; the bucket shows what came before
+    Thread(target=_keep_up, args=(intake,), daemon=True).start()
     try:
-        server.start()
+        server.serve()
     except KeyboardInterrupt:
         server.stop()
 
@@ -231,6 +232,15 @@ def vast_local(
         )
     except CannotStart as error:
         raise click.ClickException(str(error)) from error
+
+
+def _keep_up(intake: Intake) -> None:
+    """Catch up with the bucket whenever something was missed."""
+    while True:
+        since = intake.missed.get()
+        for _ in range(intake.missed.qsize()):
+            intake.missed.get()  # later than the first, so the same look finds what it is about
+        _catch_up(intake, since)
 
 
 def _catch_up(intake: Intake, unheard_since: datetime | None) -> None:

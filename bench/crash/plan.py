@@ -93,7 +93,7 @@ def _pieces(
     for number in range(count):
         start = first + number // len(flows) * 1_000
         start -= 500 if rng.random() < _RIVALS and number >= len(flows) else 0
-        object_id = f"{prefix}{UUID(int=rng.getrandbits(128))}"
+        object_id = f"{prefix}{UUID(int=rng.getrandbits(128), version=4)}"
         yield Piece(flows[number % len(flows)], object_id, start, start + 1_000)
 
 
@@ -110,7 +110,10 @@ def _drop(rng: Random, piece: Piece) -> Drop:
     doomed = rng.random() < _DOOMED
     if doomed:
         name, value = rng.choice(
-            [("tams-flow-id", str(UUID(int=rng.getrandbits(128)))), ("tams-timerange", "[2:0_1:0)")]
+            [
+                ("tams-flow-id", str(UUID(int=rng.getrandbits(128), version=4))),
+                ("tams-timerange", "[2:0_1:0)"),
+            ]
         )
         metadata[name] = value
     return Drop(piece, metadata, doomed, 1 + (rng.random() < _REPEATED))

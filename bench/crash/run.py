@@ -16,7 +16,7 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.crash.plan import Drop, Piece, Plan, Request, plan
-from bench.crash.verdict import Found, Report, faults
+from bench.crash.verdict import Found, Report, faults, listed_otherwise
 from schemas.domain.errors import Unavailable
 from tests.making import put_flow
 from tests.services.running import Running, running_store
@@ -43,7 +43,8 @@ def crash(
         run = Run(store, plan(rng, flows, segments, files, kills), rng, limit_s)
         run.carry_out()
         found = Found.read(store)
-        wrong = faults(found, run.plan, run.ledger.answers, run.api)
+        wrong = faults(found, run.plan, run.ledger.answers)
+        wrong |= {"listed otherwise": list(listed_otherwise(found, run.api))}
     refusals = [reason for reason in run.ledger.answers.values() if reason]
     counts = {
         **run.ledger.counts,

@@ -70,9 +70,7 @@ def _problems(api_url: str) -> Iterator[tuple[str, str]]:
             url = answer.links.get("next", {}).get("url", "")
 
 
-def faults(
-    found: Found, plan: Plan, answers: Mapping[str, str | None], api_url: str
-) -> dict[str, list[str]]:
+def faults(found: Found, plan: Plan, answers: Mapping[str, str | None]) -> dict[str, list[str]]:
     """Everything that is not as it was said to be, by kind.
 
     `answers` holds why a segment was refused, by object id; None if it was acknowledged.
@@ -101,7 +99,8 @@ def faults(
             row
             for row in taken
             if not any(
-                row.start < other.end and other.start < row.end for other in by_flow[row.flow_id]
+                row.start < other.end and other.start < row.end
+                for other in by_flow.get(row.flow_id, ())
             )
             and not (offered.get(row) or "").startswith("PutAside")
         ),
@@ -112,8 +111,19 @@ def faults(
             row for row in dropped if row in rows and row.object_id in found.problems
         ),
         "miscounted": list(_miscounted(found, by_flow)),
-        "listed otherwise": list(_listed_otherwise(by_flow, api_url)),
     }
+
+
+def listed_otherwise(found: Found, api_url: str) -> Iterator[str]:
+    """Flows whose list over HTTP is not what the table holds."""
+    with httpx.Client(base_url=api_url, timeout=60) as api:
+        for flow_id, rows in _by_flow(found.rows).items():
+            items = [
+                (item["object_id"], TimeRange.parse(item["timerange"]))
+                for item in listed(api, flow_id, limit=1_000)
+            ]
+            if items != [(row.object_id, TimeRange(row.start, row.end)) for row in rows]:
+                yield f"flow {flow_id} lists {len(items)} segments and has {len(rows)}"
 
 
 def _by_flow(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -143,18 +153,6 @@ def _miscounted(found: Found, by_flow: Mapping[str, Sequence[Row]]) -> Iterator[
             yield f"object {object_id} says {said_references}, not {references[object_id]}"
     for object_id in references.keys() - {each for each, _ in found.objects}:
         yield f"object {object_id} is not there"
-
-
-def _listed_otherwise(by_flow: Mapping[str, Sequence[Row]], api_url: str) -> Iterator[str]:
-    """Flows whose list over HTTP is not what the table holds."""
-    with httpx.Client(base_url=api_url, timeout=60) as api:
-        for flow_id, rows in by_flow.items():
-            items = [
-                (item["object_id"], TimeRange.parse(item["timerange"]))
-                for item in listed(api, flow_id, limit=1_000)
-            ]
-            if items != [(row.object_id, TimeRange(row.start, row.end)) for row in rows]:
-                yield f"flow {flow_id} lists {len(items)} segments and has {len(rows)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Event
 from typing import BinaryIO, Final
 
 from celery import Celery
@@ -77,6 +78,7 @@ class ListenerPorts:
     subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
+    missed: Event = field(default_factory=Event)
 
 
 def preload() -> None:

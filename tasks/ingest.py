@@ -38,11 +38,16 @@ def accept(intake: Intake, notifications: Sequence[Notification]) -> None:
     """Take over `notifications`.
 
     Raises:
-        Unavailable: when they could not be made durable; they must be sent again.
+        Unavailable: when they could not be made durable; they must be sent again. Should nobody
+            do so, there is something to catch up with.
     """
     if not notifications:
         return
-    intake.notices.append(notifications)
+    try:
+        intake.notices.append(notifications)
+    except Unavailable:
+        intake.missed.set()
+        raise
     with suppress(Unavailable):  # they are safe; should the call be lost, the sweep will call
         intake.queue.call(Work.INGEST)
 

@@ -8,9 +8,10 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
@@ -585,6 +586,10 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
+    def missed(self) -> Event:
+        """Set when the buckets should be looked through for what was missed."""
+
+    @property
     def clock(self) -> Clock:
         """The time."""
 
@@ -607,3 +612,4 @@ class Ports:
     clock: Clock
     ids: Ids
     limits: Limits
+    missed: Event = field(default_factory=Event)

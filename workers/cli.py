@@ -174,10 +174,12 @@ def listen() -> None:
         numthreads=8,
         server_name="tams-listener",
     )
-    Thread(target=_catch_up, args=(intake,), daemon=True).start()
+    intake.missed.set()  # before this listener there was nobody
+    server.prepare()  # what comes from here on is heard; the buckets show what came before
+    Thread(target=_keep_up, args=(intake,), daemon=True).start()
     try:
         with following(settings.ingest_sources, intake):
-            server.start()
+            server.serve()
     except KeyboardInterrupt:
         server.stop()
 
@@ -278,13 +280,15 @@ def _load_rules(settings: Settings, path: Path) -> None:
     click.echo(f"loaded {len(rules)} ingest rules")
 
 
-def _catch_up(intake: Intake) -> None:
-    """Have the buckets scanned for what nobody heard of, as soon as that can be called for."""
-    while True:
+def _keep_up(intake: Intake) -> None:
+    """Have the buckets scanned whenever something was missed, as soon as that can be called for."""
+    while intake.missed.wait():
+        intake.missed.clear()
         try:
-            return intake.queue.call(Work.CATCH_UP)
+            intake.queue.call(Work.CATCH_UP)
         except Unavailable as error:
             log.warning("no scan of the buckets was called for yet: %s", error)
+            intake.missed.set()
             sleep(_PAUSE_S)
 
 

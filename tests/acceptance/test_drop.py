@@ -230,3 +230,16 @@ def test_a_file_dropped_while_nobody_listened_is_found(
     listener.kill()  # ... and never will
 
     assert timeranges(eventually(lambda: listed(api, flow_id))) == ["[0:0_1:0)"]
+
+
+def test_a_file_whose_notification_could_not_be_kept_is_found(
+    api: httpx.Client, store: Running, s3: Any, bucket: str
+) -> None:
+    flow_id = put_flow(api)
+    before = store.facts["processes"]
+
+    psutil.Process(before["valkey"]).kill()  # the listener lives, and has to refuse
+    s3.put_object(Bucket=bucket, Key=f"live/{flow_id}/0_1000.ts", Body=b"x")
+
+    assert timeranges(eventually(lambda: listed(api, flow_id))) == ["[0:0_1:0)"]
+    assert store.facts["processes"]["listener"] == before["listener"]

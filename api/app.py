@@ -12,17 +12,22 @@ from api import (
     flows,
     health,
     ingest_rules,
+    job_events,
     jobs,
     objects,
     profiles,
+    scans,
     segments,
     service,
     sources,
     storage,
+    timeline,
 )
 from api.context import EXTENSION
 from api.cors import allow_origins
 from api.errors import register_errors
+from api.following import limit_followers
+from api.idempotency import register_idempotency
 from api.links import serve_at
 from api.openapi import TamsApi
 from api.options import Options
@@ -38,17 +43,21 @@ _BLUEPRINTS: Final = (
     flows,
     storage,
     segments,
+    timeline,
     objects,
     deletion,
     ingest_rules,
     jobs,
+    job_events,
+    scans,
     dead_letters,
     health,
 )
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/jobs`, `/ingest-rules`, `/ingest-problems` and `/health` are extensions to it.
+`/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health` and
+`/flows/{flowId}/timeline` are extensions to it.
 """
 
 _UUID: Final = f"^{UUID_PATTERN}$"
@@ -102,6 +111,8 @@ def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B0
             **({"servers": [{"url": options.public_url}]} if options.public_url else {}),
         },
     )
+    register_idempotency(app)
+    limit_followers(app, ports.limits.followers)
     api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:

@@ -12,7 +12,7 @@ from marshmallow import Schema, ValidationError
 from webargs import missing
 from webargs.flaskparser import FlaskParser
 
-from api.openapi import head_of, tag_filters
+from api.openapi import head_of, replayable, tag_filters
 from api.paging import in_force
 from api.preferences import PREFER
 from api.requests import body as request_body
@@ -129,17 +129,27 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         return decorated
 
     def preferring(self, view: View) -> View:
-        """Document that a view heeds the header `Prefer`, beside what `arguments` documents."""
-        doc = deepcopy(getattr(view, "_apidoc", {}))
-        doc.setdefault("arguments", {}).setdefault("parameters", []).append(PREFER)
-        view._apidoc = doc  # type: ignore[attr-defined]  # noqa: SLF001 - flask-smorest's own
-        return view
+        """Document that a view heeds the header `Prefer`."""
+        return self.heeding(PREFER)(view)
+
+    def heeding(self, header: Mapping[str, Any]) -> Callable[[View], View]:
+        """Document that a view heeds a header, beside what `arguments` documents."""
+
+        def decorated(view: View) -> View:
+            doc = deepcopy(getattr(view, "_apidoc", {}))
+            doc.setdefault("arguments", {}).setdefault("parameters", []).append(dict(header))
+            view._apidoc = doc  # type: ignore[attr-defined]  # noqa: SLF001 - flask-smorest's own
+            return view
+
+        return decorated
 
     def _store_endpoint_docs(self, endpoint: str, *args: object, **options: object) -> None:
         super()._store_endpoint_docs(endpoint, *args, **options)
         docs = self._docs[endpoint]
         if "get" in docs:
             docs["head"] = head_of(docs["get"])
+        if "post" in docs:
+            docs["post"] = replayable(docs["post"])
 
 
 def examples_of(schema: Documented) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,8 @@ _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _ALLOWED: Final = "Authorization, Content-Type, Prefer, Idempotency-Key, Last-Event-ID"
 _EXPOSED: Final = (
     "Link, Location, X-Paging-Limit, X-Paging-Count, X-Paging-NextKey, X-Paging-Reverse-Order, "
-    "X-Paging-Timerange, ETag, Retry-After, Preference-Applied"
+    "X-Paging-Timerange, ETag, Retry-After, Preference-Applied, "
+    "Idempotency-Replayed"
 )
 _PREFLIGHT_S: Final = 600
 

@@ -12,7 +12,7 @@ from api.blueprint import Blueprint
 from api.context import ports
 from api.links import absolute
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
-from api.preferences import respond_async
+from api.preferences import ASYNC_HEADERS, RETRY_AFTER, preferences
 from api.responses import empty_response, json_response
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.identifiers import DeletionId
@@ -55,14 +55,13 @@ def get_request(request_id: DeletionId) -> Response:
 
 def deleted(requested: Deletion) -> Response:
     """The answer to a request to delete something."""
-    at_once = respond_async()
-    seen = requested if at_once else deletions.outcome(ports(), requested)
+    preferred = preferences()
+    patience_s = preferred.patience_s(ports().limits.async_after_s)
+    seen = deletions.outcome(ports(), requested, patience_s) if patience_s else requested
     if seen.state is DeletionState.DONE:
         return empty_response(204)
     here = absolute("FlowDeleteRequests.get_request", request_id=seen.id)
-    headers = {"Location": here, "Retry-After": "1"}
-    if at_once:
-        headers["Preference-Applied"] = "respond-async"
+    headers = {"Location": here, "Retry-After": RETRY_AFTER, **preferred.applied()}
     return json_response(deletion_json(seen), 202, headers)
 
 
@@ -71,19 +70,8 @@ GOES_ON: Final[dict[str, Any]] = {
     "schema": DeletionSchema,
     "description": "It is not done yet, and goes on.",
     "headers": {
-        "Location": {
-            "description": "The flow delete request to follow, as an absolute URL.",
-            "required": True,
-            "schema": {"type": "string"},
-        },
-        "Retry-After": {
-            "description": "Seconds to wait before looking at it.",
-            "required": True,
-            "schema": {"type": "integer"},
-        },
-        "Preference-Applied": {
-            "description": "`respond-async`, if it was asked for.",
-            "schema": {"type": "string"},
-        },
+        **ASYNC_HEADERS,
+        "Location": ASYNC_HEADERS["Location"]
+        | {"description": "The flow delete request to follow, as an absolute URL."},
     },
 }

@@ -7,12 +7,14 @@ from flask import Response
 from api.blueprint import Blueprint
 from api.context import ports
 from api.paging import PAGING_HEADERS, paging_headers
+from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
 from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import ObjectId, StorageId
 from schemas.domain.query import Listing, TagFilter
 from schemas.domain.segment import Link
 from schemas.domain.storage import UrlFilter
+from schemas.http.jobs import JobSchema
 from schemas.http.objects import InstanceSchema, ObjectSchema, object_json
 from schemas.http.queries import InstanceDeletionSchema, ObjectQuerySchema
 from tasks import objects
@@ -43,18 +45,25 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
 @blueprint.route("/objects/<object_id:object_id>/instances", methods=["POST"])
 @blueprint.arguments(InstanceSchema)
 @blueprint.response(201, description="The instance is there, or will be once it is copied.")
+@blueprint.alt_response(
+    202, schema=JobSchema, description="It is being copied.", headers=ASYNC_HEADERS
+)
+@blueprint.preferring
 @blueprint.operation("POST_objects-instances", 400, 403, 404, 503)
 def post_instance(wanted: dict[str, str], object_id: ObjectId) -> Response:
     """Add an instance to an object: a copy in a storage backend, or a URL held elsewhere.
 
-    A copy is made by a worker and shown once it is complete. Nothing is done to the init object.
+    A copy is made by a worker and shown once it is complete. With `Prefer: respond-async`, or
+    `wait=N` when that time is over, the answer is 202 with the `Location` of a job to follow.
+    Nothing is done to the init object.
     """
-    if "storage_id" in wanted:
-        job_id = objects.request_copy(ports(), object_id, StorageId(wanted["storage_id"]))
-        objects.require_not_failed(ports(), job_id)
-    else:
+    if "storage_id" not in wanted:
         objects.add_link(ports(), object_id, Link(wanted["label"], wanted["url"]))
-    return empty_response(201)
+        return empty_response(201)
+    preferred = preferences()
+    job = objects.request_copy(ports(), object_id, StorageId(wanted["storage_id"]))
+    job = objects.outcome(ports(), job, preferred.patience_s(ports().limits.async_after_s))
+    return goes_on(job, preferred) if preferred and not job.ended else empty_response(201)
 
 
 @blueprint.route("/objects/<object_id:object_id>/instances", methods=["DELETE"])

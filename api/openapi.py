@@ -19,6 +19,7 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
+from api.idempotency import PARAMETER, REPLAYED_HEADERS
 from api.requests import LONGEST_BODY
 from schemas.http.errors import ErrorSchema
 from schemas.http.examples import EXAMPLES
@@ -44,6 +45,9 @@ _ERRORS: Final[Mapping[int, Mapping[str, Any]]] = {
 }
 
 
+# Errors that are kept as the answer to a POST; the others come before it is begun, or pass.
+_REPLAYED_ERRORS: Final = (400, 403, 404)
+_REPLAYABLE: Final = "REPLAYABLE_"
 # What the families of tag filters choose among.
 _FILTERED: Final[Mapping[str, str]] = {
     "tag": "items",
@@ -65,6 +69,13 @@ class TamsApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 
     def _register_responses(self) -> None:
         known = {HTTPStatus(status).name: response for status, response in _ERRORS.items()}
+        known |= {
+            f"{_REPLAYABLE}{HTTPStatus(status).name}": {
+                **_ERRORS[status],
+                "headers": REPLAYED_HEADERS,
+            }
+            for status in _REPLAYED_ERRORS
+        }
         known[self.DEFAULT_ERROR_RESPONSE_NAME] = {"description": "Anything else."}
         examples = {name: {"value": value} for name, value in EXAMPLES[ErrorSchema].items()}
         content = {"application/json": {"schema": ErrorSchema, "examples": examples}}
@@ -105,6 +116,19 @@ def head_of(get: Mapping[str, Any]) -> dict[str, Any]:
     name = head["manual_doc"]["operationId"]
     head["manual_doc"]["operationId"] = name.replace("GET_", "HEAD_")
     return head
+
+
+def replayable(post: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decorators said of a POST view, which can be repeated (see `api.idempotency`)."""
+    doc = deepcopy(dict(post))
+    doc.setdefault("arguments", {}).setdefault("parameters", []).append(PARAMETER)
+    for status, responses in doc["response"]["responses"].items():
+        for number, response in enumerate(responses):
+            if not isinstance(response, str):
+                response["headers"] = {**response.get("headers", {}), **REPLAYED_HEADERS}
+            elif int(status) in _REPLAYED_ERRORS:
+                responses[number] = f"{_REPLAYABLE}{response}"
+    return doc
 
 
 def tag_filters(prefix: str) -> list[dict[str, Any]]:

@@ -8,9 +8,8 @@ from flask import Response
 from api.blueprint import Blueprint, examples_of, json_body
 from api.context import PRINCIPAL, ports
 from api.deletion import GOES_ON, deleted
-from api.links import absolute
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
-from api.preferences import ASYNC_HEADERS, respond_async
+from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
 from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import FlowId
@@ -20,7 +19,7 @@ from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import TimeRange
 from schemas.http.errors import error_json
 from schemas.http.examples import EXAMPLES
-from schemas.http.jobs import JobSchema, job_json
+from schemas.http.jobs import JobSchema
 from schemas.http.queries import SegmentDeletionSchema, SegmentQuerySchema
 from schemas.http.segments import (
     FailedSegmentsSchema,
@@ -104,19 +103,19 @@ def post_segments(flow_id: FlowId) -> Response:
     """Register one segment, or a list of them.
 
     One that is refused is 400; of a list, the others are registered, and the answer is 200 with
-    those refused. With `Prefer: respond-async` it is 202 with the `Location` of a job to follow.
+    those refused. With `Prefer: respond-async` it is 202 with the `Location` of a job to follow; so
+    it is with `Prefer: wait=N` when that time is over.
     """
-    body = json_body()
-    followed = respond_async()
-    job = segments.submit(ports(), flow_id, offers_from(flow_id, body), followed=followed)
-    if followed:
-        headers = {
-            "Location": absolute("Jobs.get_job", job_id=job.id),
-            "Retry-After": "1",
-            "Preference-Applied": "respond-async",
-        }
-        return json_response(job_json(job), 202, headers)
-    failures = jobs.outcome(ports(), job.id).failures
+    body, preferred = json_body(), preferences()
+    offers = offers_from(flow_id, body)
+    job = segments.submit(ports(), flow_id, offers, followed=bool(preferred))
+    patience_s = preferred.patience_s(ports().limits.reply_timeout_s)
+    job = jobs.outcome(ports(), job, patience_s)
+    if not job.ended:
+        if preferred:
+            return goes_on(job, preferred)
+        raise jobs.unfinished(job, patience_s)
+    failures = job.failures
     if not failures:
         return empty_response(201)
     if not isinstance(body, list):

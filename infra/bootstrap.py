@@ -5,12 +5,14 @@
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Event
 from typing import BinaryIO, Final
 
 from celery import Celery
 
+from infra.broker.answers import RedisAnswers
 from infra.broker.connection import Broker
 from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
@@ -22,11 +24,15 @@ from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured, Shape
+from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
 _FLUSH_S: Final = 5.0
+# A request is taken to have died with its process so long after it should have been answered.
+_MARGIN_S: Final = 30
+_SCAN_KEYS: Final = 1_000  # as many as S3 lists at once
 
 
 class SystemClock:
@@ -72,6 +78,7 @@ class ListenerPorts:
     subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
+    missed: Event = field(default_factory=Event)
 
 
 def preload() -> None:
@@ -93,7 +100,7 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
     broker = Broker(settings.redis_url)
     return ListenerPorts(
         media=_media(settings),
-        jobs=RedisJobs(broker),
+        jobs=RedisJobs(broker, changes_kept=settings.job_changes_kept),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
@@ -111,9 +118,19 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     return Ports(
         metadata=VastMetadataStore(Database(settings.vast)),
         media=_media(settings),
-        inbox=RedisInbox(broker, shards=settings.shards, high_water=settings.inbox_high_water),
+        inbox=RedisInbox(
+            broker,
+            shards=settings.shards,
+            high_water=settings.inbox_high_water,
+            job_changes_kept=settings.job_changes_kept,
+        ),
         dead_offers=RedisDeadOffers(broker),
-        jobs=RedisJobs(broker),
+        jobs=RedisJobs(broker, changes_kept=settings.job_changes_kept),
+        answers=RedisAnswers(
+            broker,
+            working_s=int(settings.reply_timeout_s) + settings.max_wait_s + _MARGIN_S,
+            most_bytes=settings.answers_bytes,
+        ),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
@@ -128,9 +145,15 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
             async_after_s=settings.async_after_s,
+            max_wait_s=settings.max_wait_s,
+            followers=settings.api_followers,
+            jobs_kept_s=settings.jobs_kept_s,
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            scan_keys=_SCAN_KEYS,
+            scan_interval_s=settings.scan_interval_s,
+            patience=Patience(settings.stall_intervals, settings.stall_min_s),
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),

@@ -87,7 +87,12 @@ class Settings:
     inbox_high_water: int
     reply_timeout_s: float
     async_after_s: float
+    max_wait_s: int
+    api_followers: int
     deletions_kept_s: int
+    jobs_kept_s: int
+    job_changes_kept: int
+    answers_bytes: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -95,6 +100,9 @@ class Settings:
     worker_concurrency: int
     ingest_rules: Path | None
     watchdog_s: int
+    scan_interval_s: int
+    stall_intervals: int
+    stall_min_s: int
     ingest_sources: tuple[FeedAddress, ...]
     sns_confirm: frozenset[str]
 
@@ -184,6 +192,11 @@ class _Reader:
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
             reply_timeout_s=self._number("TAMS_REPLY_TIMEOUT_S", 20, 1, 600),
             async_after_s=self._number("TAMS_ASYNC_AFTER_S", 2, 1, 60),
+            max_wait_s=self._number("TAMS_MAX_WAIT_S", 30, 0, 50),
+            api_followers=self._number("TAMS_API_FOLLOWERS", 8, 0, 1_024),
+            jobs_kept_s=self._number("TAMS_JOBS_KEPT_S", 2_592_000, 60, 315_360_000),
+            job_changes_kept=self._number("TAMS_JOB_CHANGES_KEPT", 10_000, 100, 10_000_000),
+            answers_bytes=self._number("TAMS_ANSWERS_BYTES", 1 << 28, 1 << 20, 1 << 40),
             deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(
@@ -194,6 +207,9 @@ class _Reader:
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
             ingest_rules=self._parsed("TAMS_INGEST_RULES", None, Path),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
+            scan_interval_s=self._number("TAMS_SCAN_INTERVAL_S", 3_600, 0, 31_536_000),
+            stall_intervals=self._number("TAMS_STALL_INTERVALS", 3, 1, 1_000),
+            stall_min_s=self._number("TAMS_STALL_MIN_S", 5, 1, 86_400),
             ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
             sns_confirm=frozenset(
                 self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()

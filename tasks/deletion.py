@@ -5,6 +5,8 @@
 * `advance`, on the worker that has the shard of the flow, does one bounded step: segments, objects
   and progress change in one transaction. A crash loses nothing: the next step is where it stopped.
 * Only who has the shard writes segments, so a step and a registration never meet.
+* A deletion of segments can be cancelled between steps; one of a flow cannot, since the flow is
+  hidden already.
 * Bytes are deleted afterwards, see `tasks.objects`.
 """
 
@@ -18,14 +20,15 @@ from functools import partial
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes, shard_of
 from schemas.domain.deletion import Deletion, DeletionState
-from schemas.domain.errors import DeletionNotFound, FlowNotFound, Unavailable
+from schemas.domain.errors import Cancelled, DeletionNotFound, FlowNotFound, Unavailable
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import DeletionId, FlowId, JobId, ObjectId
-from schemas.domain.job import Fault, Job, JobState
+from schemas.domain.job import Fault, Job, JobKind, JobState
 from schemas.domain.query import Listing, Page, SegmentQuery, page_of, position
 from schemas.domain.release import release
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
+from tasks import jobs
 from tasks.flows import existing
 from tasks.ports import Lease, LeaseLost, Ports, Snapshot, Work
 
@@ -86,10 +89,10 @@ def request_segments(
     return _schedule(ports, ports.metadata.transact(decide))
 
 
-def outcome(ports: Ports, deletion: Deletion) -> Deletion:
-    """The deletion as it is when it ended, or after the time a request may take."""
+def outcome(ports: Ports, deletion: Deletion, within_s: float) -> Deletion:
+    """The deletion as it is when it ended, or after that time."""
     with suppress(Unavailable):  # it is on record, and goes on
-        ports.jobs.wait(JobId(deletion.id), ports.limits.async_after_s)
+        ports.jobs.wait(JobId(deletion.id), within_s)
     return get(ports, deletion.id)
 
 
@@ -150,17 +153,21 @@ def _schedule(ports: Ports, deletion: Deletion) -> Deletion:
     """Have workers go on with it; should that get lost, `tidy` finds it."""
     job = Job(
         JobId(deletion.id),
-        "flows.delete" if deletion.delete_flow else "segments.delete",
+        JobKind.DELETE_FLOW if deletion.delete_flow else JobKind.DELETE_SEGMENTS,
         JobState.CREATED,
         created=deletion.created,
         updated=deletion.updated,
         total=0,
         flow_id=deletion.flow_id,
+        result=f"/flow-delete-requests/{deletion.id}",
     )
     shard = _shard(ports, deletion)
     with suppress(Unavailable):
-        if ports.jobs.get(job.id) is None:
+        known = jobs.find(ports, job.id)
+        if known is None:
             ports.jobs.create(job)
+        elif known.ended and not deletion.ended:
+            ports.jobs.create(replace(job, version=known.version + 1))
         ports.inbox.schedule(shard, deletion.id, deletion.created)
         ports.queue.ring(shard)
     return deletion
@@ -202,6 +209,10 @@ def _step(
     if deletion is None or deletion.ended:
         return Changes(), deletion
     now, limits = ports.clock.now(), ports.limits
+    if not deletion.delete_flow and ports.jobs.cancelled([JobId(deletion.id)]):
+        kept = timedelta(seconds=limits.deletions_kept_s)
+        stopped = deletion.failed(Fault.of(Cancelled(), now), kept)
+        return Changes(replace=(stopped,)), stopped
     flow = snapshot.flows([deletion.flow_id], going=True).get(deletion.flow_id)
     query = SegmentQuery(limits.delete_rows, deletion.remaining, deletion.object_id)
     found = snapshot.segments(deletion.flow_id, query) if flow is not None else []

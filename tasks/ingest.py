@@ -1,7 +1,7 @@
 """Making segments of files that appear in a bucket.
 
-* `accept` makes notifications durable; whoever sent them may forget them then. `catch_up` finds
-  what was never sent, or was sent while nobody listened.
+* `accept` makes notifications durable; whoever sent them may forget them then. What was never sent,
+  or was sent while nobody listened, scans find (`tasks.scans`).
 * `drain`, on a worker, looks at each object that appeared, finds out what it means, and offers
   it for registration like any other segment. Doing so twice does no harm.
 * What cannot be interpreted is put on record with its reason. So is an object whose reading
@@ -11,8 +11,6 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Final
 
 from schemas.domain import ingest
@@ -34,37 +32,24 @@ from tasks.ports import Intake, Noticed, Ports, Snapshot, Work
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50
-_LISTED_AT_ONCE: Final = 1_000
-_EVER: Final = datetime.min.replace(tzinfo=UTC)
-_MARGIN: Final = timedelta(minutes=5)
 
 
 def accept(intake: Intake, notifications: Sequence[Notification]) -> None:
     """Take over `notifications`.
 
     Raises:
-        Unavailable: when they could not be made durable; they must be sent again.
+        Unavailable: when they could not be made durable; they must be sent again. Should nobody
+            do so, there is something to catch up with.
     """
     if not notifications:
         return
-    intake.notices.append(notifications, intake.clock.now())
+    try:
+        intake.notices.append(notifications)
+    except Unavailable:
+        intake.missed.set()
+        raise
     with suppress(Unavailable):  # they are safe; should the call be lost, the sweep will call
         intake.queue.call(Work.INGEST)
-
-
-def catch_up(intake: Intake, unheard_since: datetime | None) -> None:
-    """Take over what appeared while nobody listened, as the listing of the bucket shows it.
-
-    Not every object store tells again what it could not deliver. What was taken over before
-    is taken over again where it is recent, which does no harm. `unheard_since` is what the
-    notices said before the first new notification was taken.
-    """
-    since = _EVER if unheard_since is None else unheard_since - _MARGIN
-    missed = intake.media.changed_since(since)
-    while batch := list(islice(missed, _LISTED_AT_ONCE)):
-        log.info("%d files were written to the bucket since %s", len(batch), since)
-        accept(intake, batch)
-    intake.notices.caught_up()
 
 
 def drain(ports: Ports) -> None:
@@ -193,7 +178,7 @@ def _keep_in_mind(ports: Ports, reader: Reader, seen: Sighting, appeared: Appear
             for each in reader.waiting_for(seen)
         ]
         if woken:
-            ports.notices.append(woken, ports.clock.now())
+            ports.notices.append(woken)
 
 
 def _prepare(ports: Ports, reader: Reader, meaning: Meaning, offer: Offer) -> None:

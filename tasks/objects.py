@@ -1,8 +1,9 @@
 """Media objects: reading them, their instances, and letting go of bytes nobody needs.
 
 * An instance is added to an object by naming a URL, or by a copy that a worker makes; it is not
-  shown before it is complete. Init objects are objects of their own: nothing is done to them along
-  with their media (TAMS 8.2, POST and DELETE objects instances).
+  shown before it is complete, and can be cancelled before it was begun. Init objects are objects
+  of their own: nothing is done to them along with their media (TAMS 8.2, POST and DELETE objects
+  instances).
 * The last instance cannot be deleted.
 * Objects that were allocated and not registered in time go (TAMS 8.2, POST storage).
 * Bytes are deleted after the transaction that made orphans of them; doing so twice is harmless.
@@ -15,11 +16,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
+from urllib.parse import quote
 
 from schemas.domain.changes import Changes
-from schemas.domain.errors import Invalid, NotFound, ObjectNotFound, Unavailable
+from schemas.domain.errors import Cancelled, Invalid, NotFound, ObjectNotFound, Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
-from schemas.domain.job import Fault, Job, JobState
+from schemas.domain.job import Fault, Job, JobKind, JobState
 from schemas.domain.media_object import (
     Controlled,
     Copy,
@@ -34,6 +36,7 @@ from schemas.domain.media_object import (
 from schemas.domain.query import Listing, Page, TagFilter, page_of
 from schemas.domain.segment import Link
 from schemas.domain.storage import backend_labels, storage_key
+from tasks import jobs
 from tasks.ports import Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -82,7 +85,7 @@ def add_link(ports: Ports, object_id: ObjectId, link: Link) -> None:
     ports.metadata.transact(decide)
 
 
-def request_copy(ports: Ports, object_id: ObjectId, storage_id: StorageId) -> JobId:
+def request_copy(ports: Ports, object_id: ObjectId, storage_id: StorageId) -> Job:
     """Have an object copied to a storage backend; the job that follows the copy.
 
     Raises:
@@ -108,21 +111,34 @@ def request_copy(ports: Ports, object_id: ObjectId, storage_id: StorageId) -> Jo
         return Changes(add=(copy,), claim=frozenset({object_id})), copy
 
     copy = ports.metadata.transact(decide)
-    job = Job(copy.job_id, "objects.copy", JobState.CREATED, copy.created, now, total=1)
+    job = Job(
+        copy.job_id,
+        JobKind.COPY,
+        JobState.CREATED,
+        copy.created,
+        now,
+        total=1,
+        result=f"/objects/{quote(object_id, safe='')}",
+    )
     with suppress(Unavailable):  # it is on record; should this be lost, it is made a little later
         if ports.jobs.get(job.id) is None:
             ports.jobs.create(job)
         ports.queue.call(Work.COPY)
-    return copy.job_id
+    return job
 
 
-def require_not_failed(ports: Ports, job_id: JobId) -> None:
-    """Wait a little for a copy; raises Invalid when it turned out that it cannot be made."""
-    job = None
-    with suppress(Unavailable):
-        job = ports.jobs.wait(job_id, ports.limits.async_after_s)
-    if job is not None and job.fault is not None:
+def outcome(ports: Ports, asked: Job, within_s: float) -> Job:
+    """The job of a copy as it is when it ended, or after that time.
+
+    Raises:
+        Invalid: when it turned out that the copy cannot be made.
+    """
+    job = asked
+    with suppress(Unavailable):  # it is on record, and will be made
+        job = jobs.outcome(ports, asked, within_s)
+    if job.fault is not None:
         raise Invalid(f"the object could not be copied: {job.fault.summary}")
+    return job
 
 
 def remove_instance(
@@ -168,7 +184,10 @@ def make_copies(ports: Ports) -> None:
         waiting = sorted(snapshot.copies(), key=lambda copy: copy.created)
     for copy in waiting[:_COPIES_AT_ONCE]:
         try:
-            _make(ports, copy)
+            if ports.jobs.cancelled([copy.job_id]):
+                _settle(ports, copy, Fault.of(Cancelled(), ports.clock.now()))
+            else:
+                _make(ports, copy)
         except Unavailable as error:
             log.warning("copy of object %s put off: %s", copy.object_id, error)
             if ports.clock.now() - copy.created > _COPY_PATIENCE:

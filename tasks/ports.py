@@ -6,14 +6,16 @@
 * `Ports` is built once per process, on first use, so that no connection crosses a fork.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
@@ -28,14 +30,16 @@ from schemas.domain.identifiers import (
 )
 from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
 from schemas.domain.ingest_rule import IngestRule
-from schemas.domain.job import Failure, Fault, Job
+from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
-from schemas.domain.query import SegmentQuery
+from schemas.domain.query import Listing, SegmentQuery
+from schemas.domain.scan import Keys, Scan
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
@@ -84,6 +88,9 @@ class Snapshot(Protocol):
     def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
         """The hull of those segments of a flow that overlap `within`."""
 
+    def coverage(self, flow_id: FlowId, query: CoverageQuery) -> Coverage:
+        """What of a timerange the segments of a flow cover, however many they are."""
+
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
 
@@ -105,6 +112,18 @@ class Snapshot(Protocol):
     def all_deletions(self) -> list[Deletion]:
         """Every deletion on record; in no particular order."""
 
+    def jobs(self, ids: Collection[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs named that are on record, without their failures."""
+
+    def job_failures(self, ids: Collection[JobId]) -> dict[JobId, list[JobFailure]]:
+        """The failures of the jobs named, in order."""
+
+    def listed_jobs(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The jobs on record that a page may hold, in no particular order; one more if there is."""
+
+    def jobs_ended_before(self, moment: datetime, limit: int) -> list[Job]:
+        """At most `limit` jobs on record that ended before `moment`."""
+
     def problems(self) -> list[Problem]:
         """Every problem on record."""
 
@@ -116,6 +135,18 @@ class Snapshot(Protocol):
 
     def sightings(self, **equal: object) -> list[Sighting]:
         """The sightings of dropped objects whose columns have these values."""
+
+    def problem_etags(self, bucket: str, keys: Collection[str]) -> dict[str, set[str]]:
+        """The etags of problems on record, for those of `keys` in `bucket` that have any."""
+
+    def scans(self) -> list[Scan]:
+        """Every scan on record; in no particular order."""
+
+    def stalls(self, **equal: object) -> list[Stall]:
+        """The stalls whose columns have these values."""
+
+    def open_stalls(self) -> list[Stall]:
+        """The stalls that go on."""
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""
@@ -159,8 +190,12 @@ class MediaStore(Protocol):
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
 
-    def changed_since(self, moment: datetime) -> Iterator[Notification]:
-        """Every object in a storage backend's bucket written since `moment`."""
+    def keys(self, bucket: str, prefix: str, after: str, limit: int) -> Keys:
+        """At most `limit` keys below `prefix` that come after the key `after`, in order.
+
+        Raises:
+            Invalid: when `bucket` is not that of a storage backend.
+        """
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`."""
@@ -311,11 +346,19 @@ class DeadOfferStore(Protocol):
         """Put one back into the inbox, at once; its shard, or None if it is not there."""
 
 
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """What a job was like after a change, without its failures; `id` says in which order."""
+
+    id: str
+    job: Job
+
+
 class JobStore(Protocol):
-    """Jobs, while they are of interest."""
+    """Jobs that go on, and those that ended a short time ago."""
 
     def create(self, job: Job) -> None:
-        """Keep a new job."""
+        """Keep a new job, or one that is taken up anew."""
 
     def advance(self, job_id: JobId, done: int, now: datetime) -> None:
         """Say how much of a job has been done."""
@@ -323,14 +366,65 @@ class JobStore(Protocol):
     def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
         """Say that a job is done, or why it cannot be; wakes whoever waits."""
 
+    def cancel(self, job_id: JobId, now: datetime) -> None:
+        """Have whoever works on a job stop, at the next step."""
+
+    def cancelled(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Those of the jobs that are to stop."""
+
     def get(self, job_id: JobId) -> Job | None:
-        """The job, with its failures; None if there is none."""
+        """The job, with its failures; None if there is none here."""
 
     def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
         """The job once it ended; None when it did not in time."""
 
+    def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
+
+    def ended(self, limit: int) -> list[Job]:
+        """Followed jobs that ended and are not forgotten, oldest first, without their failures."""
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Let go of ended jobs that are on record elsewhere, unless they were taken up anew."""
+
+    def position(self) -> str:
+        """The name of the latest change of a followed job."""
+
+    def changes(self, after: str, timeout_s: float) -> list[JobChange]:
+        """Changes of followed jobs after the one called `after`; waits for the first of them."""
+
+    def remembered(self, after: str) -> bool:
+        """Whether no change after the one called `after` has been forgotten."""
+
     def ping(self) -> None:
         """Raises Unavailable when the broker does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a request that was made before; without an answer it still goes on."""
+
+    fingerprint: str
+    answer: bytes | None
+
+
+class Answers(Protocol):
+    """Answers to requests that may be made again, by a key each client chooses."""
+
+    def begin(self, key: str, fingerprint: str) -> Kept | None:
+        """Take a request on: None, if nobody has; else what is known of it.
+
+        `fingerprint` is the same for the same request.
+        """
+
+    def keep(self, key: str, fingerprint: str, answer: bytes) -> None:
+        """Keep the answer to a request that was taken on, if it is not too large."""
+
+    def drop(self, key: str, fingerprint: str) -> None:
+        """Give a request up, so that whoever makes it next takes it on."""
+
+    def wait(self, key: str, timeout_s: float) -> None:
+        """Wait until who has taken the request on keeps an answer or drops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,17 +439,11 @@ class Noticed:
 class Notices(Protocol):
     """Notifications of objects that appeared, durable before they are acknowledged."""
 
-    def append(self, notifications: Sequence[Notification], now: datetime) -> None:
-        """Make `notifications` durable, and remember when that last happened."""
+    def append(self, notifications: Sequence[Notification]) -> None:
+        """Make `notifications` durable."""
 
-    def unheard_since(self) -> datetime | None:
-        """Since when notifications may have been missed; None if ever since.
-
-        That is when the last were made durable, and stays so until `caught_up` is called.
-        """
-
-    def caught_up(self) -> None:
-        """Note that whatever was missed has been made durable."""
+    def queued(self, most: int) -> set[tuple[str, str]] | None:
+        """Bucket and key of those that wait; None if they are more than `most`."""
 
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
@@ -402,6 +490,9 @@ class Work(StrEnum):
     INGEST = "ingest.drain"
     COLLECT = "objects.collect"
     COPY = "objects.copy"
+    ARCHIVE = "jobs.archive"
+    SCAN = "ingest.scan"
+    CATCH_UP = "ingest.catch_up"
 
 
 class TaskQueue(Protocol):
@@ -454,9 +545,15 @@ class Limits:
     delete_rows: int
     reply_timeout_s: float
     async_after_s: float
+    max_wait_s: int
+    followers: int
     deletions_kept_s: int
+    jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    scan_keys: int
+    scan_interval_s: int
+    patience: Patience
     page_limit_default: int
     page_limit_max: int
 
@@ -489,6 +586,10 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
+    def missed(self) -> Event:
+        """Set when the buckets should be looked through for what was missed."""
+
+    @property
     def clock(self) -> Clock:
         """The time."""
 
@@ -502,6 +603,7 @@ class Ports:
     inbox: Inbox
     dead_offers: DeadOfferStore
     jobs: JobStore
+    answers: Answers
     notices: Notices
     dead_notices: DeadNoticeStore
     subscriptions: Subscriptions
@@ -510,3 +612,4 @@ class Ports:
     clock: Clock
     ids: Ids
     limits: Limits
+    missed: Event = field(default_factory=Event)

@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Final
 
 from schemas.domain.changes import Changes, ShardCursor, shard_of
-from schemas.domain.errors import Invalid, PutAside, Unavailable
+from schemas.domain.errors import Cancelled, Invalid, PutAside, Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
-from schemas.domain.job import Failure, Fault, Job, JobState
+from schemas.domain.job import Failure, Fault, Job, JobKind, JobState
 from schemas.domain.media_object import MediaObject
 from schemas.domain.query import Page, SegmentQuery, decoded, encoded
 from schemas.domain.registration import RECENT, Registration
@@ -65,13 +65,14 @@ def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed:
     now = ports.clock.now()
     job = Job(
         JobId(ports.ids.new()),
-        "segments.register",
+        JobKind.REGISTER,
         JobState.CREATED,
         created=now,
         updated=now,
         total=len(offers),
         flow_id=flow_id,
         followed=followed,
+        result=f"/flows/{flow_id}/segments",
     )
     shard = shard_of(flow_id, ports.limits.shards)
     ports.inbox.append(shard, job, flow_id, offers)
@@ -206,7 +207,14 @@ def _commit(
         if not _still_there(snapshot, cursor, moved, lease):
             return Changes(), ports.inbox.noted(cursor.shard, lease.epoch, entries)
         registration = _registration(ports, snapshot, entries)
-        decided = [_decide(ports, registration, entry) for entry in entries]
+        followed = {entry.job_id for entry in entries if entry.followed}
+        cancelled = ports.jobs.cancelled(list(followed)) if followed else frozenset[JobId]()
+        decided = [
+            _refuse(ports, entry)
+            if entry.job_id in cancelled
+            else _decide(ports, registration, entry)
+            for entry in entries
+        ]
         ports.inbox.note(cursor.shard, lease.epoch, decided)
         changes = registration.changes()
         lease.require()
@@ -239,6 +247,12 @@ def _decide(ports: Ports, registration: Registration, entry: Entry) -> Decided:
     return Decided(entry, failures)
 
 
+def _refuse(ports: Ports, entry: Entry) -> Decided:
+    """Refuse what is offered by a job that was cancelled."""
+    now = ports.clock.now()
+    return Decided(entry, [Failure.of(offer, Cancelled(), now) for offer in entry.offers])
+
+
 def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) -> Registration:
     """Everything the offers of `entries` might meet."""
     offers = [offer for entry in entries for offer in entry.offers]
@@ -262,10 +276,13 @@ def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) ->
         others = [s for s in found.get(flow_id, ()) if s not in recent]
         found[flow_id] = [*recent, *others]
         objects |= snapshot.objects({s.object_id for s in recent} - objects.keys())
+    flows = snapshot.flows(hulls.keys() | chained)
+    stalled = any(flow.inflow.stalled_since for flow in flows.values())
     return Registration(
-        snapshot.flows(hulls.keys() | chained),
+        flows,
         objects,
         found,
+        stalls=snapshot.open_stalls() if stalled else (),
         labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
         streams=streams,

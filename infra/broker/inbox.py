@@ -24,7 +24,7 @@ from infra.broker.jobs import (
     create_job,
     decode_failures,
     encode_failures,
-    settle_part,
+    settle,
 )
 from schemas.domain.changes import ShardCursor
 from schemas.domain.errors import Unavailable
@@ -53,10 +53,13 @@ class _ShardLease:
 class RedisInbox:
     """The `Inbox`: a stream per shard."""
 
-    def __init__(self, broker: Broker, *, shards: int, high_water: int) -> None:
+    def __init__(
+        self, broker: Broker, *, shards: int, high_water: int, job_changes_kept: int
+    ) -> None:
         self._broker = broker
         self._shards = range(shards)
         self._high_water = high_water
+        self._job_changes_kept = job_changes_kept
 
     def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
         """Make offers and job durable at once; see `Inbox.append`."""
@@ -68,7 +71,7 @@ class RedisInbox:
                     f"shard {shard} has {waiting} requests waiting to be registered; retry later"
                 )
             with client.pipeline(transaction=True) as pipe:
-                create_job(pipe, job)
+                create_job(pipe, job, self._job_changes_kept)
                 for start in range(0, len(offers), _OFFERS_PER_ENTRY):
                     part = offers[start : start + _OFFERS_PER_ENTRY]
                     last = start + _OFFERS_PER_ENTRY >= len(offers)
@@ -174,8 +177,7 @@ class RedisInbox:
         if not decided:
             return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            for outcome in decided:
-                settle_part(pipe, outcome, now)
+            settle(pipe, decided, now, self._job_changes_kept)
             pipe.xtrim(stream_of(shard), minid=_following(decided[-1].entry.id), approximate=False)
             pipe.execute()
 

@@ -1,75 +1,136 @@
 """The `JobStore`: a hash per job, its failures in a list, and a reply to wait for.
 
 * A job that registers segments is created and settled within the pipeline of the inbox.
-* A job that somebody follows is forgotten a day after its last change, one whose outcome was
-  only waited for after minutes.
+* A change is one script, so that what a job says, that it ended and the news of it are one.
+* A job that somebody follows is in an index until it is in the database, and every change of it
+  in a stream of limited length; ended ones wait in a list to be taken into the database.
+* A job whose outcome was only waited for is forgotten minutes after it ended.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from hashlib import sha1
+from math import ceil
 from typing import Any, Final, cast
 
 import orjson
 
 from infra.broker.connection import Broker
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
-from schemas.domain.job import Failure, Fault, Job, JobState
-from tasks.ports import Decided
+from schemas.domain.job import Failure, Fault, Job, JobFilter, JobKind, JobState
+from schemas.domain.query import Listing, is_beyond, position, resumed_at
+from tasks.ports import Decided, JobChange
 
+# What is kept of a job nobody follows, while it goes on.
 JOB_S: Final = 86_400
+# For so long after its end a job is still found here.
 _REPLY_S: Final = 300
 _SHOWN_FAILURES: Final = 10_000
+_AT_ONCE: Final = 500
+
+_INDEX: Final = "tams:jobs"
+_ENDED: Final = "tams:jobs:ended"
+_CHANGES: Final = "tams:jobs:changes"
+_NOTHING_YET: Final = "0-0"
 
 # A redis.Pipeline, whose commands the library types as if they answered at once.
 Pipeline = Any
+
+# Keys: job, failures, reply, ended, changes.
+# Arguments: id, now, change, failures, changes kept, seconds kept.
+_CHANGE: Final = """
+local state, followed = unpack(redis.call('HMGET', KEYS[1], 'state', 'followed'))
+if not state or state == 'done' or state == 'error' or state == 'cancelled' then return 0 end
+local change = cjson.decode(ARGV[3])
+for name, value in pairs(change.set) do redis.call('HSET', KEYS[1], name, value) end
+for name, count in pairs(change.add) do redis.call('HINCRBY', KEYS[1], name, count) end
+if change.set.state == 'done' and redis.call('HEXISTS', KEYS[1], 'fault') == 1 then
+  redis.call('HSET', KEYS[1], 'state', 'error')
+end
+if ARGV[4] ~= '' then redis.call('RPUSH', KEYS[2], ARGV[4]) end
+if change.begins then redis.call('HSETNX', KEYS[1], 'started', ARGV[2]) end
+redis.call('HSET', KEYS[1], 'updated', ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+if followed == '1' then
+  local fields = redis.call('HGETALL', KEYS[1])
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'id', ARGV[1], unpack(fields))
+  if change.ends then redis.call('RPUSH', KEYS[4], ARGV[1]) end
+else
+  redis.call('EXPIRE', KEYS[1], ARGV[6])
+  redis.call('EXPIRE', KEYS[2], ARGV[6])
+end
+if change.ends then
+  redis.call('RPUSH', KEYS[3], 1)
+  redis.call('EXPIRE', KEYS[3], ARGV[6])
+end
+return 1
+"""
+_CHANGE_NAME: Final = sha1(_CHANGE.encode()).hexdigest()  # noqa: S324 - as the broker names it
+# Keys: job, failures, index, ended. Arguments: id, the version that is in the database, seconds.
+_FORGET: Final = """
+redis.call('LREM', KEYS[4], 1, ARGV[1])
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What becomes of a job that goes on: fields set and counted up, failures added.
+
+    It `begins` the job if nothing was done of it before; if it `ends` as `done` with a fault, the
+    state is `error`.
+    """
+
+    set: dict[str, str]
+    add: Mapping[str, int] = field(default_factory=dict)
+    failures: bytes = b""
+    begins: bool = True
+    ends: bool = False
 
 
 class RedisJobs:
     """The `JobStore`: a hash per job, its failures in a list."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, changes_kept: int) -> None:
         self._broker = broker
+        self._changes_kept = changes_kept
 
     def create(self, job: Job) -> None:
-        """Keep a new job."""
+        """Keep a new job, or one that is taken up anew."""
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            create_job(pipe, job)
+            create_job(pipe, job, self._changes_kept)
             pipe.execute()
 
     def advance(self, job_id: JobId, done: int, now: datetime) -> None:
         """Say how much of a job has been done."""
-        self._change(job_id, now, {"state": JobState.STARTED.value, "done": done})
+        self._change(job_id, now, _Change({"state": JobState.STARTED.value, "done": str(done)}))
 
     def end(self, job_id: JobId, now: datetime, fault: Fault | None = None) -> None:
         """Say that a job is done, or why it cannot be; wakes whoever waits."""
-        changed: dict[str, str | int] = {"state": JobState.DONE.value}
+        changed = {"state": JobState.DONE.value}
         if fault is not None:
-            changed = _faulty(fault)
-        self._change(job_id, now, changed, wakes=True)
+            changed = {"state": fault.ends_in.value, "fault": orjson.dumps(fault).decode()}
+        self._change(job_id, now, _Change(changed, ends=True))
 
-    def _change(
-        self,
-        job_id: JobId,
-        now: datetime,
-        changed: Mapping[str, str | int],
-        *,
-        wakes: bool = False,
-    ) -> None:
-        key = _job(job_id)
-        with self._broker.translated() as client:
-            if not client.exists(key):
-                return  # forgotten, or never known: what it follows is on record elsewhere
-            with client.pipeline(transaction=True) as pipe:
-                pipe.hset(key, "updated", now.isoformat(), mapping=cast("dict[Any, Any]", changed))
-                pipe.hincrby(key, "version", 1)
-                pipe.expire(key, JOB_S)
-                if wakes:
-                    _wake(pipe, job_id)
-                pipe.execute()
+    def cancel(self, job_id: JobId, now: datetime) -> None:
+        """Have whoever works on a job stop, at the next step."""
+        self._change(job_id, now, _Change({"cancelling": "1"}, begins=False))
+
+    def cancelled(self, job_ids: Sequence[JobId]) -> set[JobId]:
+        """Those of the jobs that are to stop."""
+        with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(_job(job_id), "cancelling")
+            flags = pipe.execute()
+        return {job_id for job_id, flag in zip(job_ids, flags, strict=True) if flag}
 
     def get(self, job_id: JobId) -> Job | None:
-        """The job, with its failures; None if there is none."""
+        """The job, with its failures; None if there is none here."""
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             pipe.hgetall(_job(job_id))
             pipe.lrange(_failures_of(job_id), 0, _SHOWN_FAILURES - 1)
@@ -80,48 +141,172 @@ class RedisJobs:
 
     def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
         """The job once it ended; None when it did not in time."""
-        with self._broker.translated() as client:
-            client.blpop([_reply(job_id)], timeout=timeout_s)
+        if timeout_s > 0:
+            with self._broker.translated() as client:
+                reply = _reply(job_id)
+                client.blmove(reply, reply, cast("int", timeout_s))  # others may wait for it too
         job = self.get(job_id)
         return job if job is not None and job.ended else None
+
+    def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The first of `wanted` that are in the index, one more than a page holds."""
+        last = resumed_at(listing)
+        bound = None if last is None else -int(last[1])
+        seen: set[JobId] = set()
+        found: list[Job] = []
+        while len(found) <= listing.limit:
+            indexed = self._indexed(bound, reverse_order=listing.reverse_order)
+            ids = [job_id for job_id, _ in indexed if job_id not in seen]
+            if not ids:
+                break
+            bound = indexed[-1][1]
+            seen.update(ids)
+            found += [
+                job
+                for job in self._jobs(ids)
+                if wanted(job)
+                and (last is None or is_beyond(position(job.created, job.id), last, listing))
+            ]
+        return found[: listing.limit + 1]
+
+    def ended(self, limit: int) -> list[Job]:
+        """Followed jobs that ended, without failures, the first to have done so first."""
+        with self._broker.translated() as client:
+            found = cast("list[bytes]", client.lrange(_ENDED, 0, limit - 1))
+            ids = [JobId(each.decode()) for each in found]
+            jobs = self._jobs(ids)
+            ended = [job for job in jobs if job.ended]
+            for other in set(ids) - {job.id for job in ended}:
+                client.lrem(_ENDED, 1, other)  # lost, or taken up anew: then it comes again
+        return ended
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Let go of jobs that are in the database as they are here."""
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            for job in jobs:
+                keys = (_job(job.id), _failures_of(job.id), _INDEX, _ENDED)
+                pipe.eval(_FORGET, len(keys), *keys, job.id, job.version, _REPLY_S)
+            pipe.execute()
+
+    def position(self) -> str:
+        """The name of the latest change."""
+        with self._broker.translated() as client:
+            if not client.exists(_CHANGES):
+                return _NOTHING_YET
+            last: bytes = client.xinfo_stream(_CHANGES)["last-generated-id"]
+            return last.decode()
+
+    def changes(self, after: str, timeout_s: float) -> list[JobChange]:
+        """Changes of followed jobs after `after`; waits for the first."""
+        block = ceil(timeout_s * 1_000) or None
+        with self._broker.translated() as client:
+            answer = cast("Any", client.xread({_CHANGES: after}, count=_AT_ONCE, block=block))
+        found = answer[0][1] if answer else []
+        return [
+            JobChange(change_id.decode(), _job_from(JobId(fields.pop(b"id").decode()), fields, []))
+            for change_id, fields in found
+        ]
+
+    def remembered(self, after: str) -> bool:
+        """Whether no change after `after` has been forgotten."""
+        with self._broker.translated() as client:
+            if not client.exists(_CHANGES):
+                return after == _NOTHING_YET
+            stream = client.xinfo_stream(_CHANGES)
+        last = _parts(stream["last-generated-id"])
+        first = _parts(stream["first-entry"][0]) if stream["first-entry"] else last
+        complete = stream["entries-added"] == stream["length"]
+        return _parts(after.encode()) <= last and (complete or _parts(after.encode()) >= first)
 
     def ping(self) -> None:
         """Raises Unavailable when the broker does not answer."""
         self._broker.ping()
 
+    def _change(self, job_id: JobId, now: datetime, change: "_Change") -> None:
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            pipe.script_load(_CHANGE)
+            _queue_change(pipe, job_id, now, self._changes_kept, change)
+            pipe.execute()
 
-def create_job(pipe: Pipeline, job: Job) -> None:
+    def _jobs(self, ids: Sequence[JobId]) -> list[Job]:
+        """Those of the jobs named that are here, in this order, without their failures."""
+        with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hgetall(_job(job_id))
+            found = pipe.execute()
+        return [
+            _job_from(job_id, fields, [])
+            for job_id, fields in zip(ids, found, strict=True)
+            if fields
+        ]
+
+    def _indexed(self, bound: int | None, *, reverse_order: bool) -> list[tuple[JobId, int]]:
+        """The next followed jobs created at `bound`, in microseconds, or on the far side of it."""
+        ends: tuple[int | str, int | str] = ("+inf" if bound is None else bound, "-inf")
+        if reverse_order:
+            ends = ("-inf" if bound is None else bound, "+inf")
+        with self._broker.translated() as client:
+            found = client.zrange(
+                _INDEX,
+                *cast("tuple[int, int]", ends),
+                desc=not reverse_order,
+                byscore=True,
+                offset=0,
+                num=_AT_ONCE,
+                withscores=True,
+            )
+        return [(JobId(each.decode()), int(score)) for each, score in cast("list[Any]", found)]
+
+
+def create_job(pipe: Pipeline, job: Job, changes_kept: int) -> None:
     """Queue the writing of a new job."""
-    pipe.hset(_job(job.id), mapping=_job_fields(job))
-    pipe.expire(_job(job.id), JOB_S)
+    fields = _job_fields(job)
+    pipe.delete(_job(job.id), _failures_of(job.id), _reply(job.id))
+    pipe.hset(_job(job.id), mapping=fields)
+    if job.followed:
+        _, created, _ = position(job.created, job.id)
+        pipe.zadd(_INDEX, {job.id: -int(created)})
+        pipe.xadd(_CHANGES, {"id": job.id, **fields}, maxlen=changes_kept, approximate=True)
+    else:
+        pipe.expire(_job(job.id), JOB_S)
 
 
-def settle_part(pipe: Pipeline, outcome: Decided, now: datetime) -> None:
-    """Queue what a decided entry means for its job; the last one of a job wakes who waits."""
-    entry, key = outcome.entry, _job(outcome.entry.job_id)
-    kept_s = JOB_S if entry.followed else _REPLY_S
-    state = JobState.DONE if entry.last else JobState.STARTED
-    pipe.hset(key, mapping={"state": state.value, "updated": now.isoformat()})
+def settle(pipe: Pipeline, decided: Sequence[Decided], now: datetime, changes_kept: int) -> None:
+    """Queue what decided entries mean for their jobs; the last one of a job wakes who waits."""
+    pipe.script_load(_CHANGE)
+    for outcome in decided:
+        _settle_part(pipe, outcome, now, changes_kept)
+
+
+def _settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: int) -> None:
+    entry, failures = outcome.entry, outcome.failures
+    state = JobState.STARTED
+    if entry.last:
+        cancelled = any(failure.cancelled for failure in failures)
+        state = JobState.CANCELLED if cancelled else JobState.DONE
+    change = _Change(
+        {"state": state.value},
+        {"done": len(entry.offers), "failed": len(failures)},
+        encode_failures(failures) if failures else b"",
+        ends=entry.last,
+    )
     if outcome.fault is not None:
-        pipe.hset(key, mapping=_faulty(outcome.fault))
-    pipe.hincrby(key, "done", len(entry.offers))
-    pipe.hincrby(key, "failed", len(outcome.failures))
-    pipe.hincrby(key, "version", 1)
-    pipe.expire(key, kept_s)
-    if outcome.failures:
-        pipe.rpush(_failures_of(entry.job_id), encode_failures(outcome.failures))
-        pipe.expire(_failures_of(entry.job_id), kept_s)
-    if entry.last or outcome.fault is not None:
-        _wake(pipe, entry.job_id)
+        change.set["fault"] = orjson.dumps(outcome.fault).decode()
+    _queue_change(pipe, entry.job_id, now, changes_kept, change)
 
 
-def _faulty(fault: Fault) -> dict[str, str | int]:
-    return {"state": JobState.ERROR.value, "fault": orjson.dumps(fault).decode()}
+def _queue_change(
+    pipe: Pipeline, job_id: JobId, now: datetime, changes_kept: int, change: _Change
+) -> None:
+    """Queue a change by the script, which the broker has been given.
 
-
-def _wake(pipe: Pipeline, job_id: JobId) -> None:
-    pipe.rpush(_reply(job_id), 1)
-    pipe.expire(_reply(job_id), _REPLY_S)
+    A job that has ended stays as it is, and one that was forgotten stays so.
+    """
+    keys = (_job(job_id), _failures_of(job_id), _reply(job_id), _ENDED, _CHANGES)
+    kept_s = _REPLY_S if change.ends else JOB_S
+    fields = {"set": change.set, "add": change.add, "begins": change.begins, "ends": change.ends}
+    arguments = (job_id, now.isoformat(), orjson.dumps(fields), change.failures)
+    pipe.evalsha(_CHANGE_NAME, len(keys), *keys, *arguments, changes_kept, kept_s)
 
 
 def _job(job_id: str) -> str:
@@ -134,6 +319,11 @@ def _failures_of(job_id: str) -> str:
 
 def _reply(job_id: str) -> str:
     return f"tams:reply:{job_id}"
+
+
+def _parts(change_id: bytes) -> tuple[int, int]:
+    milliseconds, _, sequence = change_id.partition(b"-")
+    return int(milliseconds), int(sequence)
 
 
 def encode_failures(failures: Sequence[Failure]) -> bytes:
@@ -158,7 +348,7 @@ def decode_failures(text: bytes) -> list[Failure]:
 
 def _job_fields(job: Job) -> dict[str, str | int]:
     return {
-        "kind": job.kind,
+        "kind": job.kind.value,
         "state": job.state.value,
         "created": job.created.isoformat(),
         "updated": job.updated.isoformat(),
@@ -167,6 +357,8 @@ def _job_fields(job: Job) -> dict[str, str | int]:
         "failed": job.failed,
         "flow_id": job.flow_id or "",
         "version": job.version,
+        "followed": int(job.followed),
+        "result": job.result or "",
     }
 
 
@@ -174,7 +366,7 @@ def _job_from(job_id: JobId, fields: Mapping[bytes, bytes], failures: list[Failu
     text = {name.decode(): value.decode() for name, value in fields.items()}
     return Job(
         job_id,
-        text["kind"],
+        JobKind(text["kind"]),
         JobState(text["state"]),
         created=datetime.fromisoformat(text["created"]),
         updated=datetime.fromisoformat(text["updated"]),
@@ -182,9 +374,13 @@ def _job_from(job_id: JobId, fields: Mapping[bytes, bytes], failures: list[Failu
         done=int(text["done"]),
         failed=int(text["failed"]),
         flow_id=FlowId(text["flow_id"]) if text["flow_id"] else None,
+        followed=text.get("followed") == "1",
         version=int(text["version"]),
         failures=failures,
         fault=_fault(text["fault"]) if "fault" in text else None,
+        started=datetime.fromisoformat(text["started"]) if "started" in text else None,
+        result=text.get("result") or None,
+        cancelling="cancelling" in text,
     )
 
 

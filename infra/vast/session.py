@@ -54,6 +54,7 @@ class Table:
         equal: Mapping[str, object] | None = None,
         isin: tuple[str, Sequence[object]] | None = None,
         below: tuple[str, object] | None = None,
+        since: tuple[str, object] | None = None,
         null: str | None = None,
         span: TimeRange | None = None,
         limit: int | None = None,
@@ -68,6 +69,8 @@ class Table:
             terms.append(self._table[null].isnull())
         if below is not None:
             terms.append(self._table[below[0]] < below[1])
+        if since is not None:
+            terms.append(self._table[since[0]] >= since[1])
         if span is not None:
             terms.append(self._table["start"] < _clipped(span.end))
             terms.append(self._table["end"] > _clipped(span.start))

@@ -12,19 +12,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+from infra.vast.coverage import coverage_of
 from infra.vast.retry import retried
 from infra.vast.session import ROW_ID, Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
+from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
     DeletionId,
     FlowId,
+    JobId,
     ObjectId,
     ProfileId,
     SourceId,
@@ -32,13 +35,16 @@ from schemas.domain.identifiers import (
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
+from schemas.domain.job import Job, JobFailure, JobFilter
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
-from schemas.domain.query import SegmentQuery
+from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
@@ -48,6 +54,9 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 CLAIM_SLOTS: Final = 1_024
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT: Final = timedelta(milliseconds=1)
 
 # Below this many objects, asking for them one by one beats reading all a flow has allocated.
 _FEW_OBJECTS: Final = 50
@@ -197,6 +206,12 @@ class VastSnapshot:
         found = self._spans({"flow_id": flow_id}, within)
         return TimeRange.hull(TimeRange(start, end) for start, end in zip(*found, strict=True))
 
+    def coverage(self, flow_id: FlowId, query: CoverageQuery) -> Coverage:
+        """What of a timerange the segments of a flow cover."""
+        table = self._transaction.table(tables.SEGMENTS)
+        found = table.select(["start", "end"], equal={"flow_id": flow_id}, span=query.timerange)
+        return coverage_of(found["start"], found["end"], query)
+
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
         objects = self._transaction.table(tables.OBJECTS)
@@ -242,6 +257,50 @@ class VastSnapshot:
         """Every deletion on record."""
         return self._records(tables.DELETIONS, rows.deletion_from)
 
+    def jobs(self, ids: Collection[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs named that are on record, without their failures."""
+        found = self._records(tables.JOBS, rows.job_from, isin=("id", list(ids)))
+        return {job.id: job for job in found}
+
+    def job_failures(self, ids: Collection[JobId]) -> dict[JobId, list[JobFailure]]:
+        """The failures of the jobs named, in order."""
+        kept = self._records(tables.FAILURES, rows.failure_from, isin=("job_id", list(ids)))
+        found = defaultdict(list)
+        for each in sorted(kept, key=lambda each: each.number):
+            found[each.job_id].append(each)
+        return found
+
+    def listed_jobs(self, listing: Listing, wanted: JobFilter) -> list[Job]:
+        """The jobs on record that a page may hold; one more if there is."""
+        equal = {
+            name: value
+            for name in ("kind", "state", "flow_id")
+            if (value := getattr(wanted, name)) is not None
+        }
+        conditions: dict[str, Any] = {"equal": equal, **_from_where_it_stopped(listing)}
+        enough = _SPARE_ROWS * (listing.limit + 1)
+        found = self._records(tables.JOBS, rows.job_from, **conditions, limit=enough)
+        if len(found) < enough:
+            return found
+        table = self._transaction.table(tables.JOBS)
+        narrow = table.select(["id", "created"], **conditions).to_pylist()
+        last = resumed_at(listing)
+        places = sorted(
+            (position(rows.aware(row["created"]), row["id"]), row["id"]) for row in narrow
+        )
+        if listing.reverse_order:
+            places.reverse()
+        ids = [
+            job_id for place, job_id in places if last is None or is_beyond(place, last, listing)
+        ]
+        return self._records(tables.JOBS, rows.job_from, isin=("id", ids[: listing.limit + 1]))
+
+    def jobs_ended_before(self, moment: datetime, limit: int) -> list[Job]:
+        """Some jobs on record that ended before `moment`."""
+        return self._records(
+            tables.JOBS, rows.job_from, below=("updated", rows.naive(moment)), limit=limit
+        )
+
     def problems(self) -> list[Problem]:
         """Every problem on record."""
         return self._records(tables.PROBLEMS, rows.problem_from)
@@ -258,6 +317,27 @@ class VastSnapshot:
     def sightings(self, **equal: object) -> list[Sighting]:
         """What was seen of dropped objects that are no segments, or not yet."""
         return self._records(tables.SIGHTINGS, rows.sighting_from, equal=equal)
+
+    def problem_etags(self, bucket: str, keys: Collection[str]) -> dict[str, set[str]]:
+        """The etags of problems on record, for those of `keys` in `bucket` that have any."""
+        table = self._transaction.table(tables.PROBLEMS)
+        found = table.select(["key", "etag"], equal={"bucket": bucket}, isin=("key", list(keys)))
+        etags: dict[str, set[str]] = defaultdict(set)
+        for row in found.to_pylist():
+            etags[row["key"]].add(row["etag"])
+        return etags
+
+    def scans(self) -> list[Scan]:
+        """Every scan on record."""
+        return self._records(tables.SCANS, rows.scan_from)
+
+    def stalls(self, **equal: object) -> list[Stall]:
+        """The stalls whose columns have these values."""
+        return self._records(tables.STALLS, rows.stall_from, equal=equal)
+
+    def open_stalls(self) -> list[Stall]:
+        """The stalls that go on."""
+        return self._records(tables.STALLS, rows.stall_from, null="ended")
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""
@@ -332,3 +412,14 @@ class VastSnapshot:
             bound = sorted(starts, reverse=True)[:wanted][-1]
             return TimeRange(max(span.start, bound), span.end)
         return TimeRange(span.start, min(span.end, sorted(ends)[:wanted][-1]))
+
+
+def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:
+    """The condition on `created` of a list that goes on; a little wide, for lack of precision."""
+    last = resumed_at(listing)
+    if last is None:
+        return {}
+    moment = _EPOCH - timedelta(microseconds=int(last[1]))
+    if listing.reverse_order:
+        return {"since": ("created", rows.naive(moment - _MOMENT))}
+    return {"below": ("created", rows.naive(moment + _MOMENT))}

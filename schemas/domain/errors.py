@@ -24,6 +24,10 @@ class Invalid(TamsError):
     """The request breaks a rule."""
 
 
+class TimeTaken(Invalid):
+    """Another segment of the flow takes up some of the same time."""
+
+
 class Forbidden(TamsError):
     """The request is not allowed."""
 
@@ -51,6 +55,10 @@ class PutAside(TamsError):
 
 class BeingDeleted(Unavailable):
     """The flow is still being deleted."""
+
+
+class Cancelled(Invalid):
+    """The job was cancelled before this was done."""
 
 
 class ReadOnly(Forbidden):
@@ -87,6 +95,10 @@ class RuleNotFound(NotFound):
 
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
+
+
+class ScanNotFound(NotFound):
+    """The scan does not exist, or ended too long ago."""
 
 
 class DeadLetterNotFound(NotFound):

@@ -128,6 +128,20 @@ def position(value: datetime | str | None, identity: str) -> Position:
     return (0, value, identity)
 
 
+def resumed_at(listing: Listing) -> Position | None:
+    """The position the page before this one ended at; None for the first page.
+
+    Raises:
+        Invalid: when the page key is not one that `page_of` made.
+    """
+    return None if listing.page is None else _decoded(listing.page)
+
+
+def is_beyond(place: Position, last: Position, listing: Listing) -> bool:
+    """Whether `place` comes after `last` in the order of `listing`."""
+    return place < last if listing.reverse_order else place > last
+
+
 def page_of(items: Iterable[T], position_of: Callable[[T], Position], listing: Listing) -> Page[T]:
     """The page of `items` that `listing` asks for.
 
@@ -135,14 +149,10 @@ def page_of(items: Iterable[T], position_of: Callable[[T], Position], listing: L
         Invalid: when the page key is not one this function made for the same order.
     """
     ordered = sorted(items, key=position_of, reverse=listing.reverse_order)
-    if listing.page is not None:
-        last = _decoded(listing.page)
+    last = resumed_at(listing)
+    if last is not None:
         try:
-            ordered = [
-                item
-                for item in ordered
-                if (position_of(item) < last if listing.reverse_order else position_of(item) > last)
-            ]
+            ordered = [item for item in ordered if is_beyond(position_of(item), last, listing)]
         except TypeError as error:
             raise Invalid("page belongs to a list in another order", field="page") from error
     shown = ordered[: listing.limit]

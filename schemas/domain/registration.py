@@ -2,13 +2,15 @@
 
 * Offers are decided one after the other; each sees what those before it did.
 * A refused offer leaves no trace, other than a `Problem` when its object was dropped into a
-  bucket and nobody waits for the answer.
+  bucket and nobody waits for the answer; and that its flow counts overlaps.
+* Segments of a flow that had stalled end its stall.
 * An offer with a bearing finds its place by what is registered at that moment. Where the encoder
   has restarted, a new flow may begin with it.
 * An object that was copied to be kept lets go of the place it was dropped at when it is registered,
   and of the copy when it is refused.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,13 +18,15 @@ from typing import Final
 
 from schemas.domain import ingest, media_object, placing
 from schemas.domain.changes import Changes
-from schemas.domain.errors import FlowNotFound, Invalid, TamsError
+from schemas.domain.errors import FlowNotFound, Invalid, TamsError, TimeTaken
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
 from schemas.domain.media_object import MediaObject, Orphan, Role
 from schemas.domain.placing import Bearing, Neighbour, Place, Restarted, Stated
 from schemas.domain.segment import Dropped, Offer, Segment, at
+from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream, successor
 from schemas.domain.timeline import Timeline
 from schemas.domain.timerange import ETERNITY, TimeRange
@@ -47,6 +51,7 @@ class Registration:
         objects: Mapping[ObjectId, MediaObject],
         segments: Mapping[FlowId, Collection[Segment]],
         *,
+        stalls: Collection[Stall] = (),
         labels: Collection[str],
         now: datetime,
         streams: Mapping[FlowId, Stream] | None = None,
@@ -58,7 +63,7 @@ class Registration:
 
         An offer with a bearing may end up elsewhere. Of its flow, `segments` has the newest, which
         are all there are in the time that `seen` says, and `objects` has theirs; `look` shows the
-        segments around any other time.
+        segments around any other time. `stalls` are those of the flows that go on.
         """
         self._known_flows = flows
         self._flows = dict(flows)
@@ -71,6 +76,7 @@ class Registration:
         }
         self._known_streams = streams or {}
         self._streams = dict(self._known_streams)
+        self._stalls = stalls
         self._labels = labels
         self._now = now
         self._look = look
@@ -78,6 +84,7 @@ class Registration:
         self._added: list[Segment] = []
         self._problems: list[Problem] = []
         self._orphans: dict[tuple[StorageId, str], Orphan] = {}
+        self._overlaps: Counter[FlowId] = Counter()
 
     def decide(self, offer: Offer) -> TamsError | None:
         """Register `offer`, or say why not."""
@@ -86,6 +93,8 @@ class Registration:
             self._register(offer if offer.bearing is None else self._located(offer, offer.bearing))
         except TamsError as error:
             self._streams = streams
+            if isinstance(error, TimeTaken):
+                self._overlaps[offer.segment.flow_id] += 1
             if offer.dropped:
                 self._problems.append(ingest.problem(offer.dropped, error, self._now))
                 self._let_go_of_copy(offer.segment.object_id, offer.dropped)
@@ -132,8 +141,9 @@ class Registration:
         """Everything the decided offers change."""
         touched = [o for key, o in self._objects.items() if o != self._known.get(key)]
         new = [o for o in touched if o.id not in self._known]
-        flows = [f for f in self._grown_flows() if f.id in self._known_flows]
-        new_flows = [f for f in self._grown_flows() if f.id not in self._known_flows]
+        changed = self._changed_flows()
+        flows = [f for f in changed if f.id in self._known_flows]
+        new_flows = [f for f in changed if f.id not in self._known_flows]
         streams = [s for s in self._streams.values() if s != self._known_streams.get(s.flow_id)]
         return Changes(
             add=(
@@ -147,6 +157,7 @@ class Registration:
             replace=(
                 *(o for o in touched if o.id in self._known),
                 *flows,
+                *self._ended_stalls(),
                 *(s for s in streams if s.flow_id in self._known_streams),
             ),
             claim=frozenset({*(o.id for o in new), *(f"flow/{f.id}" for f in new_flows)}),
@@ -217,6 +228,7 @@ class Registration:
                 metadata_updated=self._now,
                 segments_updated=None,
                 content=Content(),
+                inflow=Inflow(),
             )
             self._timelines[begun] = Timeline()
         return begun
@@ -231,22 +243,35 @@ class Registration:
             copy = Orphan(item.storage_id, item.moved_to, self._now)
             self._orphans[copy.storage_id, copy.key] = copy
 
-    def _grown_flows(self) -> list[Flow]:
+    def _changed_flows(self) -> list[Flow]:
         added: dict[FlowId, list[TimeRange]] = {}
         for segment in self._added:
             added.setdefault(segment.flow_id, []).append(segment.timerange)
-        return [
-            replace(
-                flow,
-                segments_updated=self._now,
-                content=Content(
-                    TimeRange.hull([flow.content.timerange, *added[flow.id]]),
-                    flow.content.segments + len(added[flow.id]),
-                ),
-            )
-            for flow in self._flows.values()
-            if flow.id in added
-        ]
+        changed = []
+        for flow_id in added.keys() | self._overlaps.keys():
+            flow = self._flows[flow_id]
+            if flow_id in self._overlaps:
+                refusing = flow.inflow.refusing(self._overlaps[flow_id], self._now)
+                flow = replace(flow, inflow=refusing)
+            if flow_id in added:
+                flow = self._grown(flow, added[flow_id])
+            changed.append(flow)
+        return changed
+
+    def _grown(self, flow: Flow, added: list[TimeRange]) -> Flow:
+        return replace(
+            flow,
+            segments_updated=self._now,
+            content=Content(
+                TimeRange.hull([flow.content.timerange, *added]),
+                flow.content.segments + len(added),
+            ),
+            inflow=flow.inflow.grown([each.duration_ns for each in added], self._now),
+        )
+
+    def _ended_stalls(self) -> list[Stall]:
+        grown = {segment.flow_id for segment in self._added}
+        return [stall.over(self._now) for stall in self._stalls if stall.flow_id in grown]
 
 
 def _placed(offer: Offer, flow_id: FlowId, place: Place) -> Offer:

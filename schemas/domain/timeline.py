@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from schemas.domain.errors import Invalid
+from schemas.domain.errors import Invalid, TimeTaken
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, TimeRange
 
@@ -44,14 +44,14 @@ class Timeline:
         """Whether `segment` is new here; False when it is registered already.
 
         Raises:
-            Invalid: when its time is taken by another segment, or it is registered already
-                with another value in some field.
+            TimeTaken: when another segment takes up some of its time.
+            Invalid: when it is registered already with another value in some field.
         """
         other = self.overlapping(segment)
         if other is None:
             return True
         if (other.timerange, other.object_id) != (segment.timerange, segment.object_id):
-            raise Invalid(
+            raise TimeTaken(
                 f"timerange {segment.timerange} overlaps {other.timerange} of object "
                 f"{other.object_id}, which is registered in flow {segment.flow_id}",
                 field="timerange",

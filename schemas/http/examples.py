@@ -22,9 +22,11 @@ from schemas.http.objects import (
 )
 from schemas.http.profiles import ProfilePostSchema, ProfileSchema
 from schemas.http.rules import ForecastSchema, RulePostSchema, RuleSchema, RuleTestSchema
+from schemas.http.scans import ScanPostSchema, ScanSchema
 from schemas.http.segments import FailedSegmentsSchema, SegmentPostSchema, SegmentSchema
 from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
+from schemas.http.timeline import IngestHealthSchema, StallSchema, TimelineSchema
 
 VIDEO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c01"
 AUDIO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c02"
@@ -39,6 +41,7 @@ BACKEND: Final = "0a2f9f1e-3c6b-5d7a-9b11-7f7c2c0b4e01"
 OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f01"
 INIT_OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f00"
 JOB: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b01"
+SCAN: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b03"
 DELETION: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b02"
 
 _BUCKET: Final = "https://media.example/tams-media"
@@ -140,7 +143,7 @@ def _url(object_id: str) -> dict[str, Any]:
 
 
 _ERROR: Final[Mapping[str, Any]] = {
-    "type": "Invalid",
+    "type": "TimeTaken",
     "summary": "[0:0_2:0) overlaps [1:0_3:0)",
     "message": "[0:0_2:0) overlaps [1:0_3:0)",
     "detail": "[0:0_2:0) overlaps [1:0_3:0)",
@@ -158,6 +161,7 @@ _JOB: Final[Mapping[str, Any]] = {
     "created": _TIME,
     "updated": _TIME,
     "version": 1,
+    "result": f"/flows/{VIDEO_FLOW}/segments",
 }
 
 _SAID: Final[Mapping[str, Any]] = {
@@ -207,6 +211,41 @@ _RULE: Final = {
     "store": "in-place",
 }
 _RULE_ID: Final = "0d0c8c4e-2a4c-4a8e-8b59-0e6f3c9a2b11"
+_ASKED: Final[Mapping[str, Any]] = {
+    "bucket": "tams-media",
+    "prefix": "live/",
+    "since": "2025-06-01T11:00:00Z",
+}
+_SCAN: Final[Mapping[str, Any]] = {
+    **_ASKED,
+    "id": SCAN,
+    "periodic": False,
+    "state": "created",
+    "listed": 0,
+    "found": 0,
+    "known": 0,
+    "problems": 0,
+    "created": _TIME,
+    "updated": _TIME,
+}
+_STALL: Final[Mapping[str, Any]] = {
+    "flow_id": VIDEO_FLOW,
+    "started": _TIME,
+    "noticed": _LATER,
+}
+_HOUR: Final[Mapping[str, Any]] = {
+    "timerange": "[0:0_3600:0)",
+    "covered_duration": "3596:0",
+    "gap_count": 2,
+    "gap_duration": "4:0",
+    "longest_gap": "[20:0_22:0)",
+}
+_INFLOW: Final[Mapping[str, Any]] = {
+    "usual_interval": "2:0",
+    "last_arrival": _TIME,
+    "refused_overlaps": 1,
+    "last_refused_overlap": _TIME,
+}
 
 EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
     ErrorSchema: {"overlap": _ERROR},
@@ -338,7 +377,6 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "status": "done",
         },
     },
-    JobSchema: {"waiting": _JOB, "done": {**_JOB, "state": "done", "done": 1, "version": 3}},
     RulePostSchema: {"cameras": _RULE},
     RuleSchema: {"cameras": {"id": _RULE_ID, "created": _TIME, **_RULE}},
     RuleTestSchema: {
@@ -364,6 +402,58 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
                 "timerange": "[1764072000:0_1764072002:0)",
             },
         }
+    },
+    JobSchema: {
+        "waiting": _JOB,
+        "done": {
+            **_JOB,
+            "state": "done",
+            "done": 1,
+            "version": 2,
+            "started": _LATER,
+            "updated": _LATER,
+            "ended": _LATER,
+            "duration_s": 10.5,
+        },
+    },
+    TimelineSchema: {
+        "timeline": {
+            **_HOUR,
+            **_INFLOW,
+            "segments": 1_798,
+            "gaps": ["[20:0_22:0)", "[30:0_32:0)"],
+        }
+    },
+    IngestHealthSchema: {
+        "stalled": {
+            "status": "stalled",
+            "counts": {"ok": 11, "stalled": 1, "waiting": 2},
+            "flows": [
+                {
+                    **_INFLOW,
+                    "flow_id": VIDEO_FLOW,
+                    "label": _VIDEO["label"],
+                    "state": "stalled",
+                    "ingesting_since": "2025-06-01T11:00:00.125000Z",
+                    "stalled_since": _TIME,
+                    "last_hour": _HOUR,
+                }
+            ],
+        }
+    },
+    StallSchema: {"going on": _STALL, "ended": {**_STALL, "ended": "2025-06-01T12:01:00.500000Z"}},
+    ScanPostSchema: {"recent": _ASKED, "whole bucket": {"bucket": "tams-media"}},
+    ScanSchema: {
+        "begun": _SCAN,
+        "done": {
+            **_SCAN,
+            "state": "done",
+            "listed": 5_000,
+            "found": 3,
+            "known": 1_190,
+            "problems": 7,
+            "updated": _LATER,
+        },
     },
     ProblemSchema: {
         "problem": {

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -18,10 +19,13 @@ from marshmallow import (
     validates_schema,
 )
 
-from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.coverage import CoverageQuery
+from schemas.domain.identifiers import UUID_PATTERN, FlowId, ObjectId
 from schemas.domain.ingest import ProblemQuery
+from schemas.domain.job import JobFilter, JobKind, JobState
 from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
 from schemas.domain.rejection import Reason
+from schemas.domain.stall import IngestState
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -33,10 +37,17 @@ from schemas.http.fields import (
     QueryBoolean,
     QueryInteger,
     TimeRangeField,
+    TimestampField,
     tag_filter,
 )
 
+EVENT_ID = validate.Regexp(
+    r"^[0-9]{1,18}-[0-9]{1,18}\Z", error="{input!r} is not an id this service gave out"
+)
+
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
+
+MOST_INGESTING = 100
 
 _ALSO = "All filters on URLs apply together."
 
@@ -348,6 +359,57 @@ class ProfileQuerySchema(PagedSchema):
         )
 
 
+class TimelineQuerySchema(PagedSchema):
+    """GET /flows/{flowId}/timeline: (page key, what to look at)."""
+
+    timerange = TimeRangeField(
+        load_default=ETERNITY,
+        metadata=says("Where to look; an open bound is that of the segments."),
+    )
+    tolerance = TimestampField(
+        validate=validate.Range(min=0),
+        metadata=says("The longest time without a segment that is no gap."),
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, CoverageQuery]:
+        """The query value."""
+        tolerance_ns = known.get("tolerance", 0)
+        query = CoverageQuery(known["timerange"], tolerance_ns, limit=known["limit"])
+        return known.get("page"), query
+
+
+class IngestHealthQuerySchema(OrderedSchema):
+    """GET /health/ingest: (paging, flow, state)."""
+
+    flow_id = fields.String(validate=UUID, metadata=says("Only this flow."))
+    state = fields.Enum(IngestState, by_value=True, metadata=says("Only flows in this state."))
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None, IngestState | None]:
+        """The query value."""
+        paging = listing(known)
+        # Each flow of a page costs a look at its timeline.
+        paging = replace(paging, limit=min(paging.limit, MOST_INGESTING))
+        return paging, known.get("flow_id"), known.get("state")
+
+
+class StallQuerySchema(OrderedSchema):
+    """GET /health/ingest/stalls: (paging, flow)."""
+
+    flow_id = fields.String(validate=UUID, metadata=says("Only stalls of this flow."))
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None]:
+        """The query value."""
+        return listing(known), known.get("flow_id")
+
+
+class ScanQuerySchema(OrderedSchema):
+    """GET /ingest-scans."""
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
 class DeadLetterQuerySchema(OrderedSchema):
     """GET /admin/dead-letters."""
 
@@ -386,3 +448,48 @@ class RuleQuerySchema(PagedSchema):
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""
         return listing(known)
+
+
+class JobEventsSchema(QuerySchema):
+    """GET /jobs/{jobId}/events: the id of the last event received."""
+
+    last_event_id = fields.String(
+        validate=EVENT_ID,
+        metadata=says("As the header `Last-Event-ID`, for clients that cannot set it."),
+    )
+
+    def build(self, known: dict[str, Any]) -> Any:
+        """The query value."""
+        return known.get("last_event_id")
+
+
+class JobsEventsSchema(JobEventsSchema):
+    """GET /jobs/events: (last event id, filter)."""
+
+    kind = fields.Enum(JobKind, by_value=True, metadata=says("Only jobs of this kind."))
+    state = fields.Enum(JobState, by_value=True, metadata=says("Only jobs in this state."))
+    flow_id = fields.String(validate=UUID, metadata=says("Only jobs on this flow."))
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, JobFilter]:
+        """The query value."""
+        return known.get("last_event_id"), job_filter(known)
+
+
+class JobQuerySchema(OrderedSchema):
+    """GET /jobs: (paging, filter)."""
+
+    kind = fields.Enum(JobKind, by_value=True, metadata=says("Only jobs of this kind."))
+    state = fields.Enum(JobState, by_value=True, metadata=says("Only jobs in this state."))
+    flow_id = fields.String(validate=UUID, metadata=says("Only jobs on this flow."))
+    sort_by = fields.String(
+        validate=validate.OneOf(["created"]), metadata=says("The order; there is only this one.")
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, JobFilter]:
+        """The query value."""
+        return listing(known), job_filter(known)
+
+
+def job_filter(known: dict[str, Any]) -> JobFilter:
+    """Which jobs."""
+    return JobFilter(known.get("kind"), known.get("state"), known.get("flow_id"))

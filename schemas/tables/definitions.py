@@ -25,6 +25,10 @@ PROBLEMS: Final = "problems"
 RULES: Final = "rules"
 STREAMS: Final = "streams"
 SIGHTINGS: Final = "sightings"
+JOBS: Final = "jobs"
+FAILURES: Final = "failures"
+SCANS: Final = "scans"
+STALLS: Final = "stalls"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -59,6 +63,13 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("end", pa.int64()),
             ("segments", pa.int64()),
             ("deletion", pa.string()),
+            ("status", pa.string()),
+            ("ingesting_since", _TIME),
+            ("arrived", _TIME),
+            ("pace", pa.string()),
+            ("stalled_since", _TIME),
+            ("refused_overlaps", pa.int64()),
+            ("refused", _TIME),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -163,6 +174,61 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("modified", _TIME),
             ("seen", _TIME),
             ("reason", pa.string()),
+        ]
+    ),
+    JOBS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("kind", pa.string()),
+            ("state", pa.string()),
+            ("flow_id", pa.string()),
+            ("created", _TIME),
+            ("started", _TIME),
+            ("updated", _TIME),
+            ("total", pa.int64()),
+            ("done", pa.int64()),
+            ("failed", pa.int64()),
+            ("version", pa.int64()),
+            ("result", pa.string()),
+            ("fault", pa.string()),
+        ]
+    ),
+    FAILURES: pa.schema(
+        [
+            ("job_id", pa.string()),
+            ("number", pa.int64()),
+            ("object_id", pa.string()),
+            ("timerange", pa.string()),
+            ("type", pa.string()),
+            ("summary", pa.string()),
+            ("time", _TIME),
+            ("field", pa.string()),
+        ]
+    ),
+    SCANS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("bucket", pa.string()),
+            ("prefix", pa.string()),
+            ("since", _TIME),
+            ("periodic", pa.bool_()),
+            ("created", _TIME),
+            ("updated", _TIME),
+            ("state", pa.string()),
+            ("after", pa.string()),
+            ("listed", pa.int64()),
+            ("found", pa.int64()),
+            ("known", pa.int64()),
+            ("problems", pa.int64()),
+            ("fault", pa.string()),
+        ]
+    ),
+    STALLS: pa.schema(
+        [
+            ("flow_id", pa.string()),
+            ("started", _TIME),
+            ("noticed", _TIME),
+            ("ended", _TIME),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

@@ -24,9 +24,10 @@ from schemas.domain.identifiers import (
     SourceId,
     StorageId,
 )
+from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule, RuleId
-from schemas.domain.job import Fault
+from schemas.domain.job import Failure, Fault, Job, JobFailure, JobKind, JobState
 from schemas.domain.media_object import (
     Controlled,
     Copy,
@@ -38,13 +39,18 @@ from schemas.domain.media_object import (
 )
 from schemas.domain.profile import Profile
 from schemas.domain.rejection import Reason
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
+
+NO_STATUS: Final = ""
+"""What column `status` of `flows` says of a flow without one; null is a row not looked at yet."""
 
 Row = Mapping[str, Any]
 R = TypeVar("R", bound=Record)
@@ -83,7 +89,7 @@ def object_from(row: Row) -> MediaObject:
     return MediaObject(
         ObjectId(row["id"]),
         Role(row["role"]),
-        _aware(row["created"]),
+        aware(row["created"]),
         tuple(_instance(item) for item in orjson.loads(row["instances"])),
         content_type=row["content_type"],
         allocated_for=row["allocated_for"],
@@ -100,19 +106,19 @@ def object_from(row: Row) -> MediaObject:
 
 def flow_from(row: Row) -> Flow:
     """The flow of a row of `flows`."""
-    updated = row["segments_updated"]
     content = NEVER if row["start"] is None else TimeRange(row["start"], row["end"])
     return Flow(
         FlowId(row["id"]),
         orjson.loads(row["document"]),
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        metadata_updated=_aware(row["metadata_updated"]),
+        metadata_updated=aware(row["metadata_updated"]),
         updated_by=row["updated_by"],
         metadata_version=row["metadata_version"],
-        segments_updated=None if updated is None else _aware(updated),
+        segments_updated=_aware_or_none(row["segments_updated"]),
         content=Content(content, row["segments"]),
         deletion=row["deletion"],
+        inflow=_inflow(row),
     )
 
 
@@ -121,9 +127,9 @@ def source_from(row: Row) -> Source:
     return Source(
         SourceId(row["id"]),
         row["format"],
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        updated=_aware(row["updated"]),
+        updated=aware(row["updated"]),
         updated_by=row["updated_by"],
         label=row["label"],
         description=row["description"],
@@ -137,14 +143,14 @@ def copy_from(row: Row) -> Copy:
         ObjectId(row["object_id"]),
         Controlled(StorageId(row["storage_id"]), row["key"]),
         JobId(row["job_id"]),
-        _aware(row["created"]),
+        aware(row["created"]),
     )
 
 
 def orphan_from(row: Row) -> Orphan:
     """The orphan of a row of `orphans`."""
     return Orphan(
-        StorageId(row["storage_id"]), row["key"], _aware(row["since"]), row["ours"], row["etag"]
+        StorageId(row["storage_id"]), row["key"], aware(row["since"]), row["ours"], row["etag"]
     )
 
 
@@ -156,13 +162,13 @@ def deletion_from(row: Row) -> Deletion:
         TimeRange.parse(row["timerange"]),
         TimeRange.parse(row["remaining"]),
         row["delete_flow"],
-        created=_aware(row["created"]),
+        created=aware(row["created"]),
         created_by=row["created_by"],
-        updated=_aware(row["updated"]),
+        updated=aware(row["updated"]),
         object_id=row["object_id"],
         state=DeletionState(row["state"]),
         deleted=row["deleted"],
-        expiry=None if row["expiry"] is None else _aware(row["expiry"]),
+        expiry=_aware_or_none(row["expiry"]),
         fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
     )
 
@@ -170,7 +176,7 @@ def deletion_from(row: Row) -> Deletion:
 def profile_from(row: Row) -> Profile:
     """The profile of a row of `profiles`."""
     document = orjson.loads(row["document"])
-    return Profile(ProfileId(row["id"]), document, _aware(row["created"]), row["created_by"])
+    return Profile(ProfileId(row["id"]), document, aware(row["created"]), row["created_by"])
 
 
 def service_from(row: Row) -> ServiceInfo:
@@ -185,14 +191,14 @@ def problem_from(row: Row) -> Problem:
         row["key"],
         row["etag"],
         row["reason"],
-        _aware(row["seen"]),
+        aware(row["seen"]),
         Reason(row["code"] or Reason.REFUSED),
     )
 
 
 def rule_from(row: Row) -> IngestRule:
     """The rule of a row of `rules`."""
-    return rules.from_json(RuleId(row["id"]), _aware(row["created"]), orjson.loads(row["document"]))
+    return rules.from_json(RuleId(row["id"]), aware(row["created"]), orjson.loads(row["document"]))
 
 
 def stream_from(row: Row) -> Stream:
@@ -209,9 +215,71 @@ def sighting_from(row: Row) -> Sighting:
         Kind(row["kind"]),
         row["directory"],
         row["rule_id"],
-        _aware(row["modified"]),
-        _aware(row["seen"]),
+        aware(row["modified"]),
+        aware(row["seen"]),
         row["reason"],
+    )
+
+
+def job_from(row: Row) -> Job:
+    """The job of a row of `jobs`, without its failures."""
+    return Job(
+        JobId(row["id"]),
+        JobKind(row["kind"]),
+        JobState(row["state"]),
+        created=aware(row["created"]),
+        updated=aware(row["updated"]),
+        total=row["total"],
+        done=row["done"],
+        failed=row["failed"],
+        flow_id=row["flow_id"],
+        version=row["version"],
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+        started=None if row["started"] is None else aware(row["started"]),
+        result=row["result"],
+    )
+
+
+def failure_from(row: Row) -> JobFailure:
+    """The failure of a row of `failures`."""
+    failure = Failure(
+        ObjectId(row["object_id"]),
+        row["timerange"],
+        row["type"],
+        row["summary"],
+        aware(row["time"]),
+        row["field"],
+    )
+    return JobFailure(JobId(row["job_id"]), row["number"], failure)
+
+
+def scan_from(row: Row) -> Scan:
+    """The scan of a row of `scans`."""
+    return Scan(
+        JobId(row["id"]),
+        row["bucket"],
+        row["prefix"],
+        _aware_or_none(row["since"]),
+        row["periodic"],
+        aware(row["created"]),
+        aware(row["updated"]),
+        state=JobState(row["state"]),
+        after=row["after"],
+        listed=row["listed"],
+        found=row["found"],
+        known=row["known"],
+        problems=row["problems"],
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
+def stall_from(row: Row) -> Stall:
+    """The stall of a row of `stalls`."""
+    return Stall(
+        FlowId(row["flow_id"]),
+        aware(row["started"]),
+        aware(row["noticed"]),
+        _aware_or_none(row["ended"]),
     )
 
 
@@ -321,12 +389,72 @@ def _sighting_row(sighting: Sighting) -> Row:
     }
 
 
+def _job_row(job: Job) -> Row:
+    return {
+        "id": job.id,
+        "kind": job.kind.value,
+        "state": job.state.value,
+        "flow_id": job.flow_id,
+        "created": naive(job.created),
+        "started": job.started and naive(job.started),
+        "updated": naive(job.updated),
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "version": job.version,
+        "result": job.result,
+        "fault": _json(job.fault),
+    }
+
+
+def _failure_row(kept: JobFailure) -> Row:
+    failure = kept.failure
+    return {
+        "job_id": kept.job_id,
+        "number": kept.number,
+        "object_id": failure.object_id,
+        "timerange": failure.timerange,
+        "type": failure.type,
+        "summary": failure.summary,
+        "time": naive(failure.time),
+        "field": failure.field,
+    }
+
+
+def _scan_row(scan: Scan) -> Row:
+    return {
+        "id": scan.id,
+        "bucket": scan.bucket,
+        "prefix": scan.prefix,
+        "since": scan.since and naive(scan.since),
+        "periodic": scan.periodic,
+        "created": naive(scan.created),
+        "updated": naive(scan.updated),
+        "state": scan.state.value,
+        "after": scan.after,
+        "listed": scan.listed,
+        "found": scan.found,
+        "known": scan.known,
+        "problems": scan.problems,
+        "fault": _json(scan.fault),
+    }
+
+
+def _stall_row(stall: Stall) -> Row:
+    return {
+        "flow_id": stall.flow_id,
+        "started": naive(stall.started),
+        "noticed": naive(stall.noticed),
+        "ended": stall.ended and naive(stall.ended),
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
 
 def _flow_row(flow: Flow) -> Row:
-    content = flow.content.timerange
+    content, inflow = flow.content.timerange, flow.inflow
     return {
         "id": flow.id,
         "source_id": flow.source_id,
@@ -343,6 +471,13 @@ def _flow_row(flow: Flow) -> Row:
         "end": content.end if content else None,
         "segments": flow.content.segments,
         "deletion": flow.deletion,
+        "status": flow.status or NO_STATUS,
+        "ingesting_since": inflow.since and naive(inflow.since),
+        "arrived": inflow.arrived and naive(inflow.arrived),
+        "pace": _json({"intervals": inflow.intervals_ms, "durations": inflow.durations_ms}),
+        "stalled_since": inflow.stalled_since and naive(inflow.stalled_since),
+        "refused_overlaps": inflow.refused_overlaps,
+        "refused": inflow.refused and naive(inflow.refused),
     }
 
 
@@ -386,6 +521,20 @@ def _deletion_row(deletion: Deletion) -> Row:
     }
 
 
+def _inflow(row: Row) -> Inflow:
+    """What a row of `flows` says of arrivals, which is nothing in those of earlier versions."""
+    pace = {} if row["pace"] is None else orjson.loads(row["pace"])
+    return Inflow(
+        _aware_or_none(row["ingesting_since"]),
+        _aware_or_none(row["arrived"]),
+        tuple(pace.get("intervals", ())),
+        tuple(pace.get("durations", ())),
+        _aware_or_none(row["stalled_since"]),
+        row["refused_overlaps"] or 0,
+        _aware_or_none(row["refused"]),
+    )
+
+
 def _fault(item: Mapping[str, str]) -> Fault:
     return Fault(item["type"], item["summary"], datetime.fromisoformat(item["time"]))
 
@@ -415,8 +564,13 @@ def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _aware(moment: datetime) -> datetime:
+def aware(moment: datetime) -> datetime:
+    """The inverse of `naive`."""
     return moment.replace(tzinfo=UTC)
+
+
+def _aware_or_none(moment: datetime | None) -> datetime | None:
+    return None if moment is None else aware(moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,5 +596,9 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     IngestRule: _Kept(tables.RULES, lambda rule: rule.id, _rule_row),
     Stream: _Kept(tables.STREAMS, lambda stream: stream.flow_id, _stream_row),
     Sighting: _Kept(tables.SIGHTINGS, lambda s: (s.bucket, s.key, s.etag), _sighting_row),
+    Job: _Kept(tables.JOBS, lambda job: job.id, _job_row),
+    JobFailure: _Kept(tables.FAILURES, lambda kept: (kept.job_id, kept.number), _failure_row),
+    Scan: _Kept(tables.SCANS, lambda scan: scan.id, _scan_row),
+    Stall: _Kept(tables.STALLS, lambda stall: (stall.flow_id, stall.started), _stall_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

@@ -1,10 +1,7 @@
 """A service that is down is said to be down, by name; it is never an empty list."""
 
-import socket
 from collections.abc import Mapping
-from pathlib import Path
 
-import pytest
 from celery import Celery
 from flask.testing import FlaskClient
 
@@ -18,14 +15,6 @@ from tests.services.running import Running
 def client_of(environ: Mapping[str, str]) -> FlaskClient:
     settings = Settings.from_env(environ)
     return create_app(build_ports(settings, Celery(broker=settings.redis_url))).test_client()
-
-
-@pytest.fixture
-def dead(tmp_path: Path) -> str:
-    """An address nobody answers at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def test_without_the_database_lists_are_503_and_name_it(store: Running, dead: str) -> None:

@@ -50,6 +50,7 @@ def test_a_page_of_an_allowed_origin_may_read_every_answer(
     assert answer.headers["vary"] == "Origin"
     assert {
         *("Link", "Location", "ETag", "Retry-After", "Preference-Applied", "X-Paging-Limit"),
+        "Idempotency-Replayed",
         *("X-Paging-Count", "X-Paging-NextKey", "X-Paging-Reverse-Order", "X-Paging-Timerange"),
     } == set(answer.headers["access-control-expose-headers"].split(", "))
 

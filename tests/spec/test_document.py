@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,14 +14,20 @@ from openapi_spec_validator import validate
 
 import api as api_package
 from api.requests import LONGEST_BODY
+from infra.broker.jobs import RedisJobs
+from schemas.domain.job import Fault
 from tests.making import a_profile, external, new_id, put_flow, put_linked_flow, put_profile
 from tests.putting_aside import bury_message, bury_offers
 from tests.services.running import Running
+from tests.spec.conftest import create_job
 from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
 EXTENSIONS = {
-    *("jobs-jobId", "ingest-problems", "health"),
+    *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
+    *("ingest-problems", "health"),
+    *("flows-flowId-timeline", "health-ingest", "health-ingest-stalls"),
+    *("ingest-scans", "ingest-scans-scanId"),
     *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
     *("ingest-rules", "ingest-rules-ruleId", "ingest-rules-test"),
 }
@@ -208,8 +215,44 @@ def _malformed(
     return found
 
 
+def _job_provocations(
+    api: httpx.Client, job: str, worker: RedisJobs
+) -> dict[tuple[str, str], Callable[[], Any]]:
+    """A request for every status that following and cancelling jobs may be answered with."""
+    seen = api.get(f"/jobs/{job}", headers={"Prefer": "wait=30"}).headers["etag"]
+    last_event = re.findall("(?m)^id: (.*)$", api.get(f"/jobs/{job}/events").text)[-1]
+    going_on, cancelled = (create_job(worker) for _ in range(2))
+    now = datetime.now(UTC)  # noqa: TID251 - tests have no Clock port
+    worker.end(cancelled, now, Fault("Cancelled", "it was", now))
+    later, known = {"Prefer": "respond-async"}, {"If-None-Match": seen}
+
+    def opened(method: str) -> Any:
+        with api.stream(method, "/jobs/events") as response:
+            return response
+
+    found: dict[tuple[str, str], Callable[[], Any]] = {
+        ("DELETE_jobs-jobId", "202"): partial(api.delete, f"/jobs/{going_on}", headers=later),
+        ("DELETE_jobs-jobId", "204"): partial(api.delete, f"/jobs/{cancelled}"),
+        ("DELETE_jobs-jobId", "400"): partial(api.delete, f"/jobs/{job}"),
+        ("DELETE_jobs-jobId", "404"): partial(api.delete, f"/jobs/{new_id()}"),
+    }
+    for method in ("GET", "HEAD"):
+        one, events = f"{method}_jobs-jobId", f"{method}_jobs-jobId-events"
+        call, after = partial(api.request, method), f"/jobs/{job}/events?last_event_id="
+        found |= {
+            (one, "304"): partial(call, f"/jobs/{job}", headers=known),
+            (f"{method}_jobs-events", "200"): partial(opened, method),
+            (f"{method}_jobs-events", "400"): partial(call, "/jobs/events?state=lost"),
+            (events, "200"): partial(call, f"/jobs/{job}/events"),
+            (events, "204"): partial(call, f"{after}{last_event}"),
+            (events, "400"): partial(call, f"{after}yesterday"),
+            (events, "404"): partial(call, f"/jobs/{new_id()}/events"),
+        }
+    return found
+
+
 def _provocations(
-    api: httpx.Client, store: Running, served: Document
+    api: httpx.Client, store: Running, served: Document, worker: RedisJobs
 ) -> dict[tuple[str, str], Callable[[], Any]]:
     """A request for every status an operation may answer with."""
     flow, locked, nobody = put_flow(api), put_flow(api, read_only=True), new_id()
@@ -222,6 +265,8 @@ def _provocations(
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
     profile = put_profile(api)
+    scanned = {"bucket": "tams-media", "prefix": "of/nobody/"}
+    scan = api.post("/ingest-scans", json=scanned).json()["id"]
     letters = [bury_message(store, body) for body in (b"1", b"2")]
     put_aside = bury_offers(store, flow)
     reads = {
@@ -265,6 +310,7 @@ def _provocations(
             "200": f"/flow-delete-requests/{deletion}",
             "404": f"/flow-delete-requests/{nobody}",
         },
+        "jobs": {"200": "/jobs", "400": "/jobs?kind=chore"},
         "jobs-jobId": {"200": f"/jobs/{job}", "404": f"/jobs/{nobody}"},
         "admin-dead-letters": {
             "200": "/admin/dead-letters",
@@ -281,6 +327,18 @@ def _provocations(
             "404": f"/ingest-rules/{nobody}",
         },
         "health": {"200": "/health"},
+        "health-ingest": {"200": "/health/ingest", "400": "/health/ingest?state=tired"},
+        "health-ingest-stalls": {
+            "200": "/health/ingest/stalls",
+            "400": "/health/ingest/stalls?flow_id=camera",
+        },
+        "flows-flowId-timeline": {
+            "200": f"/flows/{flow}/timeline",
+            "400": f"/flows/{flow}/timeline?tolerance=-1:0",
+            "404": f"/flows/{nobody}/timeline",
+        },
+        "ingest-scans": {"200": "/ingest-scans", "400": "/ingest-scans?sort_by=bucket"},
+        "ingest-scans-scanId": {"200": f"/ingest-scans/{scan}", "404": f"/ingest-scans/{nobody}"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
         (f"{method}_{name}", status): lambda method=method, path=path: api.request(method, path)
@@ -299,8 +357,9 @@ def _provocations(
     def delete(path: str, **headers: str) -> Callable[[], Any]:
         return lambda: api.delete(path, headers=headers)
 
-    def instance(object_id: str, **body: str) -> Callable[[], Any]:
-        return lambda: api.post(f"/objects/{object_id}/instances", json=body)
+    def instance(object_id: str, prefer: str = "", **body: str) -> Callable[[], Any]:
+        path, headers = f"/objects/{object_id}/instances", {"Prefer": prefer}
+        return lambda: api.post(path, json=body, headers=headers)
 
     def profiled(profile_id: str, **fields: Any) -> Callable[[], Any]:
         return lambda: api.post(f"/service/profiles/{profile_id}", json=a_profile(nobody, **fields))
@@ -311,15 +370,22 @@ def _provocations(
 
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
+    backend = api.get("/service/storage-backends").json()[0]["id"]
     ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
     ids["ruleId"] = _rule(api)
+    ids["scanId"] = scan
     requests |= _property_provocations(api)
+    requests |= _job_provocations(api, job, worker)
     return (
         _malformed(api, served, ids | {"request-id": deletion})
         | requests
         | {
             ("POST_service", "200"): lambda: api.post("/service", json={}),
             ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_ingest-scans", "202"): lambda: api.post("/ingest-scans", json=scanned),
+            ("POST_ingest-scans", "400"): lambda: api.post(
+                "/ingest-scans", json={"bucket": "of-nobody"}
+            ),
             ("POST_profiles-profileId", "201"): profiled(nobody),
             ("POST_profiles-profileId", "400"): profiled(profile),
             ("POST_profiles-profileId", "404"): profiled("not-an-id"),
@@ -368,6 +434,9 @@ def _provocations(
             ("DELETE_ingest-rules-ruleId", "204"): rules("DELETE", f"/{_rule(api)}"),
             ("DELETE_ingest-rules-ruleId", "404"): rules("DELETE", f"/{nobody}"),
             ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
+            ("POST_objects-instances", "202"): instance(
+                taken["object_id"], prefer="respond-async", storage_id=backend
+            ),
             ("POST_objects-instances", "400"): instance(taken["object_id"], label="cdn"),
             ("POST_objects-instances", "404"): instance(new_id(), **cdn),
             ("DELETE_objects-instances", "204"): delete(
@@ -392,9 +461,9 @@ def _provocations(
 
 
 def test_every_declared_status_is_answered_when_provoked(
-    api: httpx.Client, store: Running, served: Document
+    api: httpx.Client, store: Running, served: Document, worker: RedisJobs
 ):
-    requests = _provocations(api, store, served)
+    requests = _provocations(api, store, served, worker)
     declared = {
         (operation.name, status)
         for operation in served.operations.values()
@@ -405,6 +474,17 @@ def test_every_declared_status_is_answered_when_provoked(
     assert requests.keys() | {(name, "403") for name in NOBODY_IS_REFUSED} == declared
     for (name, status), request in requests.items():
         assert str(request().status_code) == status, name
+
+
+def test_every_post_is_documented_as_repeatable(served: Document):
+    posts = [each for each in served.operations.values() if each.method == "post"]
+
+    assert posts
+    for operation in posts:
+        assert operation.parameters["Idempotency-Key"]["in"] == "header", operation.name
+        for status, response in operation.responses.items():
+            replayed = "Idempotency-Replayed" in response.get("headers", {})
+            assert replayed == (status not in {"413", "415", "503", "default"}), status
 
 
 def test_unavailable_is_declared_with_when_to_try_again(served: Document):
@@ -425,12 +505,11 @@ def test_an_access_token_may_come_with_any_request_and_nothing_unknown(
     for operation in served.operations.values():
         assert "access_token" in operation.parameters, operation.name
         path = re.sub("{[^}]*}", new_id(), operation.path)
-        answers = [
-            api.request(operation.method, path, params={name: "x"})
-            for name in ("access_token", "colour")
-        ]
-        assert "access_token" not in answers[0].text
-        assert answers[1].status_code == 400
+        with api.stream(operation.method, path, params={"access_token": "x"}) as known:
+            if known.headers.get("content-type") != "text/event-stream":  # it may have no end
+                assert "access_token" not in known.read().decode()
+        unknown = api.request(operation.method, path, params={"colour": "x"})
+        assert unknown.status_code == 400
 
 
 def test_a_method_that_is_not_there_is_told_which_are(api: httpx.Client):

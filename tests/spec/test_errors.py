@@ -147,11 +147,11 @@ def test_no_path_is_redirected_to_another(api: httpx.Client, path: str):
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "TRACE", "PROPFIND"])
-@pytest.mark.parametrize("path", ["/", "/service", "/sources", "/flows", "/health", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/sources", "/sources/{}", "/flows", "/health", "/docs"])
 def test_a_method_nobody_answers_is_405_naming_those_that_are(
     api: httpx.Client, method: str, path: str
 ):
-    refused = api.request(method, path)
+    refused = api.request(method, path.format(new_id()))
 
     assert refused.status_code == 405
     assert set(refused.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}

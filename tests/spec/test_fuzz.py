@@ -22,11 +22,7 @@ from schemathesis.checks import (
 )
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import BaseSchema
-from schemathesis.specs.openapi.checks import (
-    allow_header_conformance,
-    negative_data_rejection,
-    unsupported_method,
-)
+from schemathesis.specs.openapi.checks import negative_data_rejection, unsupported_method
 
 from tests.making import external, new_id, put_flow
 from tests.spec.official import Document
@@ -34,9 +30,11 @@ from tests.spec.official import Document
 CHECKS = [
     *(not_a_server_error, status_code_conformance, content_type_conformance),
     *(response_headers_conformance, response_schema_conformance, negative_data_rejection),
-    *(unsupported_method, allow_header_conformance),
+    unsupported_method,
 ]
+# How many requests at random, and about at most at the edges, are made of one operation.
 EXAMPLES = 10
+EDGES = 200
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +53,7 @@ def schema(api: httpx.Client, served: Document) -> BaseSchema:
         "jobId": [job, new_id()],
     }
     content: dict[str, Any] = deepcopy(dict(served.content))
+    del content["paths"]["/jobs/events"]  # which has no end
     for item in content["paths"].values():
         for parameter in item.get("parameters", ()):
             if parameter["name"] in ids:
@@ -70,14 +69,17 @@ def schema(api: httpx.Client, served: Document) -> BaseSchema:
 def test_a_request_at_the_edge_of_what_is_allowed_gets_what_is_declared(
     api: httpx.Client, schema: BaseSchema, subtests: pytest.Subtests
 ):
-    for result in schema.get_all_operations():
+    for result in schema.exclude(method="HEAD").get_all_operations():
         operation = result.ok()
         with subtests.test(operation.label):
-            for case in schema.iter_coverage_cases(
-                operation,
-                generation_modes=list(GenerationMode),
-                generation_config=schema.config.generation,
-            ):
+            cases = list(
+                schema.iter_coverage_cases(
+                    operation,
+                    generation_modes=list(GenerationMode),
+                    generation_config=schema.config.generation,
+                )
+            )
+            for case in cases[:: 1 + len(cases) // EDGES]:
                 _ask(api, case)
 
 

@@ -48,7 +48,7 @@ def told(key: str, **fields: Any) -> Notification:
 
 
 def act(ports: Ports, *notifications: Notification) -> None:
-    ports.notices.append(notifications, NOW)
+    ports.notices.append(notifications)
     ingest.drain(ports)
     for shard in ports.inbox.waiting():
         segments.flush(ports, shard)

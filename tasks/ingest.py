@@ -16,7 +16,7 @@ from typing import Final
 from schemas.domain import ingest
 from schemas.domain.changes import Changes
 from schemas.domain.errors import Invalid, Unavailable
-from schemas.domain.identifiers import FlowId
+from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import Appeared, BucketEvent, Notification, Problem, ProblemQuery
 from schemas.domain.keys import order_of
 from schemas.domain.media_object import Controlled
@@ -26,7 +26,7 @@ from schemas.domain.segment import Dropped, Offer
 from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.storage import KEY_PREFIX, kept_key
 from tasks import flows, segments
-from tasks.meaning import Meaning, Reader
+from tasks.meaning import Meaning, Reader, moved_id
 from tasks.ports import Intake, Noticed, Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
     """Offer what can be interpreted, flow by flow, and put the rest on record."""
     appeared: dict[tuple[str, str], tuple[Appeared, int]] = {}
     problems: list[Problem] = []
+    gone: list[Notification] = []
     for noticed in taken:
         notification = noticed.notification
         if notification.event is BucketEvent.REMOVED:
@@ -103,14 +104,16 @@ def _act(ports: Ports, taken: Sequence[Noticed]) -> None:
         try:
             found = _appeared(ports, notification)
         except Invalid as error:
-            problems.append(_unknown(ports, notification, error))
+            problems.append(_never_read(ports, notification, error, Reason.UNKNOWN_BUCKET))
             continue
         if found is None:
-            log.info("%s is gone from the bucket already", notification.key)
+            gone.append(notification)
             continue
         appeared[found.bucket, found.key] = found, noticed.attempts
     if appeared:
         problems += _take_in(ports, list(appeared.values()))
+    if gone:
+        problems += _gone(ports, gone)
     if problems:
         ports.metadata.transact(lambda _: (Changes(add=tuple(problems)), None))
 
@@ -215,16 +218,35 @@ def _forget(ports: Ports, sightings: Sequence[Sighting]) -> None:
     ports.metadata.transact(decide)
 
 
-def _unknown(ports: Ports, notification: Notification, error: Invalid) -> Problem:
+def _gone(ports: Ports, notifications: Sequence[Notification]) -> list[Problem]:
+    """Those of objects that were deleted before they were read, or were read and moved before."""
+    names = {
+        ObjectId(name)
+        for each in notifications
+        for key in each.keys
+        for name in (key, moved_id(key, each.etag or ""))
+    }
+    with ports.metadata.read() as snapshot:
+        known = snapshot.objects(names)
+    error = Invalid("it was deleted before it could be read")
+    return [
+        _never_read(ports, each, error, Reason.GONE)
+        for each in notifications
+        if not any(key in known or moved_id(key, each.etag or "") in known for key in each.keys)
+    ]
+
+
+def _never_read(
+    ports: Ports, notification: Notification, error: Invalid, reason: Reason
+) -> Problem:
     log.warning("%s/%s: %s", notification.bucket, notification.key, error)
-    now = ports.clock.now()
     return Problem(
         notification.bucket,
         notification.key,
         notification.etag or "",
         str(error),
-        now,
-        Reason.UNKNOWN_BUCKET,
+        ports.clock.now(),
+        reason,
     )
 
 

@@ -338,7 +338,12 @@ class Reader:
 
 def kept_id(item: Dropped) -> ObjectId:
     """The id of an object that is kept as a copy: of key and bytes, as the key may be reused."""
-    return ObjectId(f"{item.key}@{item.etag}")
+    return moved_id(item.key, item.etag)
+
+
+def moved_id(key: str, etag: str) -> ObjectId:
+    """The id of the object that is kept of what was dropped under `key` with that content."""
+    return ObjectId(f"{key}@{etag}")
 
 
 class _Media:

@@ -82,6 +82,19 @@ def test_a_key_of_unknown_encoding_is_looked_for_as_it_is_and_then_decoded(
     assert registered(ports, flow_id) == [raw, other]
 
 
+def test_an_object_that_is_gone_is_listed_unless_it_is_registered(ports: Ports, s3: Any) -> None:
+    flow_id = put_flow(ports)
+    never_read, registered_before = f"{flow_id}/never-read", f"{flow_id}/registered"
+    drop(s3, flow_id, registered_before, 0)
+    act(ports, told(registered_before, etag="e", sequencer="0A"))
+    s3.delete_object(Bucket=BUCKET, Key=registered_before)
+
+    act(ports, told(never_read), told(registered_before, etag="e", sequencer="0B"))
+
+    assert reasons(ports, never_read) == ["it was deleted before it could be read"]
+    assert reasons(ports, registered_before) == []
+
+
 def test_a_removed_object_is_noted_and_what_is_registered_stays(
     ports: Ports, s3: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

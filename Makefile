@@ -48,6 +48,10 @@ bench: .venv/.ready ## measure; see bench/
 	fi
 	echo "there is nothing to measure yet: bench/__main__.py is missing"
 
+.PHONY: crash
+crash: .venv/.ready ## kill a store at random under load, and look for losses; see bench/crash
+	@exec $(BIN)/python -m bench.crash $(ARGS)
+
 .PHONY: lock
 lock: .venv/.ready ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 \

@@ -8,7 +8,7 @@
 """
 
 from infra.settings import Settings
-from tasks.celery_tasks import SWEEP, TIDY
+from tasks.celery_tasks import STALLS, SWEEP, TIDY
 from tasks.ports import Work
 
 settings = Settings.from_env()
@@ -28,7 +28,10 @@ imports = ("tasks.celery_tasks",)
 task_default_queue = "interactive"
 task_routes = {
     name: {"queue": "bulk"}
-    for name in (TIDY, Work.COLLECT.value, Work.COPY.value, Work.ARCHIVE.value)
+    for name in (
+        *(TIDY, STALLS),
+        *(each.value for each in (Work.COLLECT, Work.COPY, Work.SCAN, Work.CATCH_UP, Work.ARCHIVE)),
+    )
 }
 task_acks_late = True
 task_reject_on_worker_lost = True
@@ -47,6 +50,7 @@ worker_send_task_events = False
 # What waits although nobody rang for it, what a worker that died was doing, what has expired.
 beat_schedule = {
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 2.0}},
+    "stalls": {"task": STALLS, "schedule": 5.0, "options": {"expires": 5.0}},
     "tidy": {"task": TIDY, "schedule": 60.0, "options": {"expires": 60.0}},
 }
 beat_schedule_filename = str(settings.data_dir / "beat-schedule")

@@ -11,14 +11,17 @@ from api import (
     deletion,
     flows,
     health,
+    ingest_rules,
     job_events,
     jobs,
     objects,
     profiles,
+    scans,
     segments,
     service,
     sources,
     storage,
+    timeline,
 )
 from api.context import EXTENSION
 from api.cors import allow_origins
@@ -40,17 +43,21 @@ _BLUEPRINTS: Final = (
     flows,
     storage,
     segments,
+    timeline,
     objects,
     deletion,
+    ingest_rules,
     jobs,
     job_events,
+    scans,
     dead_letters,
     health,
 )
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/jobs`, `/ingest-problems` and `/health` are extensions to it.
+`/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health` and
+`/flows/{flowId}/timeline` are extensions to it.
 """
 
 _UUID: Final = f"^{UUID_PATTERN}$"

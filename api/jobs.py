@@ -20,6 +20,7 @@ from api.preferences import (
 )
 from api.responses import empty_response, json_response
 from schemas.domain.identifiers import JobId
+from schemas.domain.ingest import ProblemQuery
 from schemas.domain.job import Job, JobFilter
 from schemas.domain.query import Listing
 from schemas.http.jobs import JobSchema, ProblemSchema, job_json, problem_json
@@ -125,12 +126,15 @@ def cancel_job(job_id: JobId) -> Response:
 @blueprint.arguments(ProblemQuerySchema, location="query")
 @blueprint.response(200, ProblemSchema(many=True), headers=ORDERED_PAGING_HEADERS)
 @blueprint.operation("GET_ingest-problems", 400, 503)
-def list_problems(listing: Listing) -> Response:
-    """List files in a bucket that did not become segments, and why; latest first."""
-    page = ingest.problems(ports(), listing)
+def list_problems(query: ProblemQuery) -> Response:
+    """List files in a bucket that did not become segments, and why; latest first.
+
+    Those with the code `waiting` are tried again by themselves, when what they wait for comes.
+    """
+    page = ingest.problems(ports(), query)
     return json_response(
         [problem_json(problem) for problem in page.items],
-        headers=paging_headers(page, reverse_order=listing.reverse_order),
+        headers=paging_headers(page, reverse_order=query.listing.reverse_order),
     )
 
 

@@ -5,8 +5,9 @@
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Event
 from typing import BinaryIO, Final
 
 from celery import Celery
@@ -22,7 +23,8 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
-from schemas.domain.ingest import Measured
+from schemas.domain.ingest import Measured, Shape
+from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
@@ -30,6 +32,7 @@ from tasks.ports import Intake, Limits, Ports
 _FLUSH_S: Final = 5.0
 # A request is taken to have died with its process so long after it should have been answered.
 _MARGIN_S: Final = 30
+_SCAN_KEYS: Final = 1_000  # as many as S3 lists at once
 
 
 class SystemClock:
@@ -57,6 +60,12 @@ class MediaReader:
 
         return measure(file)
 
+    def shape(self, file: BinaryIO) -> Shape:
+        """What the file is, by its outermost boxes."""
+        from infra.media.boxes import shape
+
+        return shape(file)
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerPorts:
@@ -69,6 +78,7 @@ class ListenerPorts:
     subscriptions: SnsSubscriptions
     queue: CeleryQueue
     clock: SystemClock
+    missed: Event = field(default_factory=Event)
 
 
 def preload() -> None:
@@ -141,8 +151,10 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            scan_keys=_SCAN_KEYS,
+            scan_interval_s=settings.scan_interval_s,
+            patience=Patience(settings.stall_intervals, settings.stall_min_s),
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),
-        templates=settings.ingest_templates,
     )

@@ -7,7 +7,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import quote
@@ -20,8 +19,9 @@ from infra.backends import BackendSettings, S3Settings
 from infra.outbound import Network, content_of, outbound_client
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import StorageId
-from schemas.domain.ingest import Appeared, Notification
+from schemas.domain.ingest import Appeared
 from schemas.domain.media_object import Controlled
+from schemas.domain.scan import Keys, Listed
 from schemas.domain.storage import StorageBackend
 
 if TYPE_CHECKING:
@@ -96,20 +96,30 @@ class S3MediaStore:
             modified=found["LastModified"],
         )
 
-    def changed_since(self, moment: datetime) -> Iterator[Notification]:
-        """Every object in the buckets written since `moment`.
+    def keys(self, bucket: str, prefix: str, after: str, limit: int) -> Keys:
+        """Some of the keys below `prefix`; see `MediaStore.keys`.
+
+        Continued after a key and not with a token, which may not live as long as a scan.
 
         Raises:
-            Unavailable: when an object store does not answer.
+            Invalid: when `bucket` is not that of a storage backend.
+            Unavailable: when the object store does not answer, or has no such bucket.
         """
-        for place in self._places.values():
-            bucket = place.backend.bucket
+        place = self._place_of(bucket)
+        try:
             with translated(place.store):
-                lists = self._client(place).get_paginator("list_objects_v2")
-                for page in lists.paginate(Bucket=bucket):
-                    for item in page.get("Contents", ()):
-                        if item["LastModified"] >= moment:
-                            yield Notification(bucket, item["Key"], "listing")
+                page = self._client(place).list_objects_v2(
+                    Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+                )
+        except Absent as error:
+            raise Unavailable(
+                f"object store at {place.store.endpoint} has no {bucket!r}"
+            ) from error
+        items = [
+            Listed(each["Key"], each["ETag"].strip('"'), each["Size"], each["LastModified"])
+            for each in page.get("Contents", ())
+        ]
+        return Keys(items, more=page["IsTruncated"] and bool(items))
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`.

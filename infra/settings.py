@@ -26,7 +26,6 @@ from infra.backends import (
     parse_entries,
 )
 from infra.feeds.address import FeedAddress, parse_feeds
-from schemas.domain.ingest import KeyTemplate
 
 T = TypeVar("T")
 
@@ -99,8 +98,11 @@ class Settings:
     page_limit_default: int
     page_limit_max: int
     worker_concurrency: int
+    ingest_rules: Path | None
     watchdog_s: int
-    ingest_templates: tuple[KeyTemplate, ...]
+    scan_interval_s: int
+    stall_intervals: int
+    stall_min_s: int
     ingest_sources: tuple[FeedAddress, ...]
     sns_confirm: frozenset[str]
 
@@ -203,8 +205,11 @@ class _Reader:
             page_limit_default=self._number("TAMS_PAGE_LIMIT_DEFAULT", 100, 1, 100_000),
             page_limit_max=self._number("TAMS_PAGE_LIMIT_MAX", 1_000, 1, 100_000),
             worker_concurrency=self._number("TAMS_WORKER_CONCURRENCY", 2, 1, 64),
+            ingest_rules=self._parsed("TAMS_INGEST_RULES", None, Path),
             watchdog_s=self._number("TAMS_WATCHDOG_S", 30, 4, 3_600),
-            ingest_templates=self._templates("TAMS_INGEST_TEMPLATES"),
+            scan_interval_s=self._number("TAMS_SCAN_INTERVAL_S", 3_600, 0, 31_536_000),
+            stall_intervals=self._number("TAMS_STALL_INTERVALS", 3, 1, 1_000),
+            stall_min_s=self._number("TAMS_STALL_MIN_S", 5, 1, 86_400),
             ingest_sources=self._feeds("TAMS_INGEST_SOURCES"),
             sns_confirm=frozenset(
                 self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
@@ -289,11 +294,6 @@ class _Reader:
 
     def _number(self, name: str, default: int, low: int, high: int) -> int:
         return self._parsed(name, default, lambda text: _between(int(text), low, high))
-
-    def _templates(self, name: str) -> tuple[KeyTemplate, ...]:
-        return self._parsed(
-            name, (), lambda text: tuple(KeyTemplate(**item) for item in json.loads(text))
-        )
 
     def _feeds(self, name: str) -> tuple[FeedAddress, ...]:
         try:

@@ -5,10 +5,13 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
 
 import orjson
 
-from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.identifiers import FlowId, ObjectId
+from schemas.domain.placing import Anchor, Bearing, Following, Listed, Restart, Running, Stated
 from schemas.domain.segment import Dropped, Link, Offer, Segment
 from schemas.domain.timerange import TimeRange
 
@@ -36,9 +39,9 @@ def _fields(offer: Offer) -> list[object]:
         offer.init_object_id,
         offer.key_frame_count,
         [[link.label, link.url] for link in offer.links],
-        [dropped.storage_id, dropped.bucket, dropped.key, dropped.etag, dropped.content_type]
-        if dropped
-        else None,
+        astuple(dropped) if dropped else None,
+        astuple(offer.init) if offer.init else None,
+        [type(offer.bearing).__name__, astuple(offer.bearing)] if offer.bearing else None,
     ]
 
 
@@ -54,7 +57,9 @@ def _offer(
     init_object_id: str | None,
     key_frame_count: int | None,
     links: list[tuple[str, str]],
-    dropped: tuple[StorageId, str, str, str, str | None] | None,
+    dropped: list[Any] | None,
+    init: list[Any] | None,
+    bearing: tuple[str, list[Any]] | None,
 ) -> Offer:
     return Offer(
         Segment(
@@ -71,4 +76,26 @@ def _offer(
         key_frame_count=key_frame_count,
         links=tuple(Link(label, url) for label, url in links),
         dropped=Dropped(*dropped) if dropped else None,
+        bearing=_bearing(*bearing) if bearing else None,
+        init=Dropped(*init) if init else None,
     )
+
+
+def _bearing(kind: str, values: list[Any]) -> Bearing:
+    match kind:
+        case "Stated":
+            return Stated(*values)
+        case "Running":
+            at_ns, wraps, anchor, restart, tolerance_ns = values
+            return Running(at_ns, wraps, Anchor(*anchor), Restart(restart), tolerance_ns)
+        case "Listed":
+            offset_ns, near, anchor, stated = values
+            return Listed(
+                offset_ns,
+                tuple((key, offset) for key, offset in near),
+                Anchor(*anchor),
+                Stated(*stated) if stated else None,
+            )
+        case _:
+            anchor, rate = values
+            return Following(Anchor(*anchor), rate)

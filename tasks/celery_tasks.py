@@ -12,7 +12,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from schemas.domain.errors import Unavailable
-from tasks import deletion, ingest, jobs, objects, segments
+from tasks import deletion, ingest, jobs, objects, scans, segments, stalls
 from tasks.ports import Ports, Work
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FLUSH = "segments.flush"
 SWEEP = "queue.sweep"
 TIDY = "store.tidy"
+STALLS = "flows.look_for_stalls"
 
 
 class Operation(Task):  # type: ignore[type-arg]  # the stubs make it generic, celery does not
@@ -72,12 +73,32 @@ def archive(self: Operation) -> None:
     jobs.archive(self.ports)
 
 
+@shared_task(base=Operation, bind=True, name=Work.SCAN)
+def scan(self: Operation) -> None:
+    """Go on with a scan of a bucket."""
+    scans.advance(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=Work.CATCH_UP)
+def catch_up(self: Operation) -> None:
+    """Begin to scan every bucket."""
+    scans.catch_up(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=STALLS)
+def look_for_stalls(self: Operation) -> None:
+    """Record which flows have stalled."""
+    stalls.look(self.ports)
+
+
 @shared_task(base=Operation, bind=True, name=TIDY)
 def tidy(self: Operation) -> None:
     """Let go of what is not wanted any more, and take up what was left lying."""
     objects.expire(self.ports)
     deletion.tidy(self.ports)
     jobs.tidy(self.ports)
+    scans.tidy(self.ports)
+    stalls.forget(self.ports)
     self.ports.queue.call(Work.COLLECT)
     self.ports.queue.call(Work.COPY)
 

@@ -25,7 +25,7 @@ from schemas.domain.timerange import TimeRange
 from tasks.ports import Ports, Snapshot
 
 # Filters of GET /flows that name a column; the others are looked up in the document.
-_COLUMNS = frozenset({"source_id", "format"})
+_COLUMNS = frozenset({"source_id", "format", "status"})
 
 
 def put(

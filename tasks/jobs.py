@@ -201,5 +201,7 @@ def _wake(ports: Ports, job: Job) -> None:
     with suppress(Unavailable):
         if job.kind is JobKind.COPY:
             ports.queue.call(Work.COPY)
+        elif job.kind is JobKind.SCAN:
+            ports.queue.call(Work.SCAN)
         elif job.flow_id is not None:
             ports.queue.ring(shard_of(job.flow_id, ports.limits.shards))

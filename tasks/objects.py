@@ -322,4 +322,6 @@ def _delete(ports: Ports, orphans: Sequence[Orphan]) -> None:
 
 def _rewritten(ports: Ports, each: Orphan) -> bool:
     found = ports.media.head(ports.media.backends[each.storage_id].bucket, each.key)
-    return found is not None and found.modified > each.since
+    if found is None:
+        return False
+    return found.modified > each.since if each.etag is None else found.etag != each.etag

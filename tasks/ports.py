@@ -6,14 +6,16 @@
 * `Ports` is built once per process, on first use, so that no connection crosses a fork.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
+from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
@@ -26,15 +28,20 @@ from schemas.domain.identifiers import (
     SourceId,
     StorageId,
 )
-from schemas.domain.ingest import Appeared, KeyTemplate, Measured, Notification, Problem
+from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery
+from schemas.domain.scan import Keys, Scan
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
 
 T = TypeVar("T")
@@ -81,6 +88,9 @@ class Snapshot(Protocol):
     def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
         """The hull of those segments of a flow that overlap `within`."""
 
+    def coverage(self, flow_id: FlowId, query: CoverageQuery) -> Coverage:
+        """What of a timerange the segments of a flow cover, however many they are."""
+
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
 
@@ -116,6 +126,27 @@ class Snapshot(Protocol):
 
     def problems(self) -> list[Problem]:
         """Every problem on record."""
+
+    def rules(self) -> list[IngestRule]:
+        """Every ingest rule; in no particular order."""
+
+    def streams(self, ids: Collection[FlowId]) -> dict[FlowId, Stream]:
+        """The streams that began with the flows named, where a restart began another flow."""
+
+    def sightings(self, **equal: object) -> list[Sighting]:
+        """The sightings of dropped objects whose columns have these values."""
+
+    def problem_etags(self, bucket: str, keys: Collection[str]) -> dict[str, set[str]]:
+        """The etags of problems on record, for those of `keys` in `bucket` that have any."""
+
+    def scans(self) -> list[Scan]:
+        """Every scan on record; in no particular order."""
+
+    def stalls(self, **equal: object) -> list[Stall]:
+        """The stalls whose columns have these values."""
+
+    def open_stalls(self) -> list[Stall]:
+        """The stalls that go on."""
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""
@@ -159,8 +190,12 @@ class MediaStore(Protocol):
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
 
-    def changed_since(self, moment: datetime) -> Iterator[Notification]:
-        """Every object in a storage backend's bucket written since `moment`."""
+    def keys(self, bucket: str, prefix: str, after: str, limit: int) -> Keys:
+        """At most `limit` keys below `prefix` that come after the key `after`, in order.
+
+        Raises:
+            Invalid: when `bucket` is not that of a storage backend.
+        """
 
     def fetch(self, bucket: str, key: str, into: BinaryIO) -> None:
         """Write the bytes under `key` to `into`."""
@@ -404,17 +439,11 @@ class Noticed:
 class Notices(Protocol):
     """Notifications of objects that appeared, durable before they are acknowledged."""
 
-    def append(self, notifications: Sequence[Notification], now: datetime) -> None:
-        """Make `notifications` durable, and remember when that last happened."""
+    def append(self, notifications: Sequence[Notification]) -> None:
+        """Make `notifications` durable."""
 
-    def unheard_since(self) -> datetime | None:
-        """Since when notifications may have been missed; None if ever since.
-
-        That is when the last were made durable, and stays so until `caught_up` is called.
-        """
-
-    def caught_up(self) -> None:
-        """Note that whatever was missed has been made durable."""
+    def queued(self, most: int) -> set[tuple[str, str]] | None:
+        """Bucket and key of those that wait; None if they are more than `most`."""
 
     def take(self, limit: int) -> AbstractContextManager[list[Noticed]]:
         """The oldest notifications, counted as begun; none while another worker has them.
@@ -462,6 +491,8 @@ class Work(StrEnum):
     COLLECT = "objects.collect"
     COPY = "objects.copy"
     ARCHIVE = "jobs.archive"
+    SCAN = "ingest.scan"
+    CATCH_UP = "ingest.catch_up"
 
 
 class TaskQueue(Protocol):
@@ -500,6 +531,9 @@ class MediaProbe(Protocol):
     def measure(self, file: BinaryIO) -> Measured:
         """Its timestamps; raises Invalid with the reason it cannot be read."""
 
+    def shape(self, file: BinaryIO) -> Shape:
+        """What it is in itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -517,6 +551,9 @@ class Limits:
     jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    scan_keys: int
+    scan_interval_s: int
+    patience: Patience
     page_limit_default: int
     page_limit_max: int
 
@@ -549,6 +586,10 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
+    def missed(self) -> Event:
+        """Set when the buckets should be looked through for what was missed."""
+
+    @property
     def clock(self) -> Clock:
         """The time."""
 
@@ -571,4 +612,4 @@ class Ports:
     clock: Clock
     ids: Ids
     limits: Limits
-    templates: Sequence[KeyTemplate]
+    missed: Event = field(default_factory=Event)

@@ -21,10 +21,10 @@ from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Failure, Fault, Job, JobKind, JobState
 from schemas.domain.media_object import MediaObject
 from schemas.domain.query import Page, SegmentQuery, decoded, encoded
-from schemas.domain.registration import Registration
+from schemas.domain.registration import RECENT, Registration
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.storage import backend_labels
-from schemas.domain.timerange import TimeRange
+from schemas.domain.timerange import ETERNITY, TimeRange
 from tasks import deletion
 from tasks.flows import existing
 from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost, Ports, Snapshot
@@ -103,6 +103,17 @@ def sweep(ports: Ports) -> None:
     """Ring for every shard with something in it, in case its doorbell was lost."""
     for shard in ports.inbox.waiting():
         ports.queue.ring(shard)
+
+
+def try_out(ports: Ports, offer: Offer) -> Segment:
+    """The segment that `offer` would be if it were registered now.
+
+    Raises:
+        TamsError: when it would be refused.
+    """
+    entry = Entry("", JobId(""), offer.segment.flow_id, (offer,), last=True, followed=False)
+    with ports.metadata.read() as snapshot:
+        return _registration(ports, snapshot, [entry]).place(offer)
 
 
 def page(ports: Ports, flow_id: FlowId, query: SegmentQuery) -> tuple[Page[Segment], Objects]:
@@ -245,16 +256,37 @@ def _refuse(ports: Ports, entry: Entry) -> Decided:
 def _registration(ports: Ports, snapshot: Snapshot, entries: Sequence[Entry]) -> Registration:
     """Everything the offers of `entries` might meet."""
     offers = [offer for entry in entries for offer in entry.offers]
+    seeking = {offer.segment.flow_id for offer in offers if offer.bearing is not None}
     spans: dict[FlowId, list[TimeRange]] = {}
     for offer in offers:
-        spans.setdefault(offer.segment.flow_id, []).append(offer.segment.timerange)
+        if offer.bearing is None:
+            spans.setdefault(offer.segment.flow_id, []).append(offer.segment.timerange)
     hulls = {flow_id: TimeRange.hull(ranges) for flow_id, ranges in spans.items()}
     wanted = {offer.segment.object_id for offer in offers}
     wanted |= {offer.init_object_id for offer in offers if offer.init_object_id is not None}
+    objects = snapshot.objects(wanted, likely_for=hulls)
+    found = snapshot.segments_around(hulls)
+    streams = snapshot.streams(seeking) if seeking else {}
+    chained = {flow for s in streams.values() for flow in (s.current, s.previous)} | seeking
+    seen = {}
+    for flow_id in chained:
+        recent = snapshot.segments(flow_id, SegmentQuery(RECENT, reverse_order=True))
+        if len(recent) > RECENT:
+            seen[flow_id] = TimeRange(recent[-1].timerange.start, ETERNITY.end)
+        others = [s for s in found.get(flow_id, ()) if s not in recent]
+        found[flow_id] = [*recent, *others]
+        objects |= snapshot.objects({s.object_id for s in recent} - objects.keys())
+    flows = snapshot.flows(hulls.keys() | chained)
+    stalled = any(flow.inflow.stalled_since for flow in flows.values())
     return Registration(
-        snapshot.flows(hulls),
-        snapshot.objects(wanted, likely_for=hulls),
-        snapshot.segments_around(hulls),
+        flows,
+        objects,
+        found,
+        stalls=snapshot.open_stalls() if stalled else (),
         labels=backend_labels(ports.media.backends.values()),
         now=ports.clock.now(),
+        streams=streams,
+        seen=seen,
+        look=lambda flow_id, span: snapshot.segments_around({flow_id: span})[flow_id],
+        shard_of=lambda flow_id: shard_of(flow_id, ports.limits.shards),
     )

@@ -13,20 +13,25 @@ import pytest
 
 from tests.services.running import Running, running_store
 
-# Files below `live/` say their flow, start and duration in milliseconds.
-KEY_TEMPLATE = {
+# Files below `live/` say their flow, start and duration in milliseconds; what is in them is not
+# looked at.
+LIVE_RULE = {
+    "label": "live",
     "bucket": "tams-media",
     "prefix": "live/",
-    "pattern": r"(?P<flow>[^/]+)/(?P<start>\d+)_(?P<duration>\d+)\.ts",
-    "unit": "ms",
+    "key": "{flow}/{start:ms}_{duration:ms}.ts",
+    "flow": {"id": "{flow}"},
+    "check_media": False,
+    "not_before": "0:0",
 }
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    templates = json.dumps([KEY_TEMPLATE])
+    rules = tmp_path_factory.mktemp("settings") / "rules.json"
+    rules.write_text(json.dumps([LIVE_RULE]))
     directory = tmp_path_factory.mktemp("store")
-    with running_store(directory, TAMS_INGEST_TEMPLATES=templates) as running:
+    with running_store(directory, TAMS_INGEST_RULES=str(rules)) as running:
         yield running
 
 

@@ -19,9 +19,8 @@ import click
 
 from infra.settings import Settings, SettingsError, is_loopback
 from infra.telemetry import configure_logging
-from schemas.domain.errors import Unavailable
-from tasks import ingest
-from tasks.ports import Intake
+from schemas.domain.errors import Invalid, Unavailable
+from tasks.ports import Intake, Work
 from workers.plainly import plainly
 
 # Commands that are in modules of their own, which are imported when needed.
@@ -30,6 +29,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "demo": "workers.client.commands",
     "get": "workers.client.commands",
     "ingest": "workers.client.commands",
+    "rules": "workers.client.rules",
 }
 _PAUSE_S: Final = 5.0
 # Streams of events have no end of their own; when the server stops, they are left this long.
@@ -81,6 +81,8 @@ def init() -> None:
         click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
         click.echo(f"created table {name}")
+    if settings.ingest_rules is not None:
+        _load_rules(settings, settings.ingest_rules)
     click.echo("the store is ready")
 
 
@@ -172,13 +174,48 @@ def listen() -> None:
         numthreads=8,
         server_name="tams-listener",
     )
-    unheard_since = intake.notices.unheard_since()
-    Thread(target=_catch_up, args=(intake, unheard_since), daemon=True).start()
+    intake.missed.set()  # before this listener there was nobody
+    server.prepare()  # what comes from here on is heard; the buckets show what came before
+    Thread(target=_keep_up, args=(intake,), daemon=True).start()
     try:
         with following(settings.ingest_sources, intake):
-            server.start()
+            server.serve()
     except KeyboardInterrupt:
         server.stop()
+
+
+@main.command()
+@click.argument("bucket")
+@click.option("--prefix", default="", help="Only keys that begin so.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]),
+    help="Only what was modified since then, such as 2026-02-03T10:20:30Z.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be taken over, and leave it.")
+@plainly
+def scan(bucket: str, prefix: str, since: datetime | None, dry_run: bool) -> None:
+    """Find files in BUCKET that no notification told of, and take them over."""
+    from tasks import scans
+    from workers.app import connect
+
+    ports = connect()
+    if dry_run:
+        for sifted in scans.pages(ports, scans.new(ports, bucket, prefix, since)):
+            for item in sifted.new:
+                click.echo(item.key)
+        return
+    found = scans.begin(ports, bucket, prefix, since)
+    click.echo(f"scan {found.id} has begun, and goes on without this command", err=True)
+    while not found.ended:
+        ports.jobs.wait(found.id, _PAUSE_S)
+        found = scans.get(ports, found.id)
+    if found.fault is not None:
+        raise click.ClickException(found.fault.summary)
+    click.echo(
+        f"{found.listed} keys: {found.found} taken over, {found.known} known, "
+        f"{found.problems} are problems on record"
+    )
 
 
 @main.command(name="vast-local")
@@ -228,13 +265,30 @@ def vast_local(
         raise click.ClickException(str(error)) from error
 
 
-def _catch_up(intake: Intake, unheard_since: datetime | None) -> None:
-    """Catch up with the bucket, as soon as all that takes is there."""
-    while True:
+def _load_rules(settings: Settings, path: Path) -> None:
+    """Keep the ingest rules of a JSON file."""
+    from infra.bootstrap import build_ports
+    from schemas.http.rules import rules_from_file
+    from tasks import ingest_rules
+    from workers.app import app
+
+    try:
+        documents = rules_from_file(path.read_bytes())
+        rules = ingest_rules.load(build_ports(settings, app), documents)
+    except (OSError, Invalid) as error:
+        raise SettingsError(f"TAMS_INGEST_RULES={path}: {error}") from error
+    click.echo(f"loaded {len(rules)} ingest rules")
+
+
+def _keep_up(intake: Intake) -> None:
+    """Have the buckets scanned whenever something was missed, as soon as that can be called for."""
+    while intake.missed.wait():
+        intake.missed.clear()
         try:
-            return ingest.catch_up(intake, unheard_since)
+            intake.queue.call(Work.CATCH_UP)
         except Unavailable as error:
-            log.warning("not caught up with the bucket yet: %s", error)
+            log.warning("no scan of the buckets was called for yet: %s", error)
+            intake.missed.set()
             sleep(_PAUSE_S)
 
 

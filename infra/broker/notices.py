@@ -29,32 +29,25 @@ class RedisNotices:
 
     _STREAM: Final = "tams:notices"
     _ATTEMPTS: Final = "tams:notices:attempts"
-    _LAST: Final = "tams:notices:last"
-    _UNHEARD_SINCE: Final = "tams:notices:unheard-since"
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    def append(self, notifications: Sequence[Notification], now: datetime) -> None:
-        """Make `notifications` durable, and remember when that last happened."""
+    def append(self, notifications: Sequence[Notification]) -> None:
+        """Make `notifications` durable."""
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             for notification in notifications:
                 pipe.xadd(self._STREAM, cast("dict[Any, Any]", _fields(notification)))
-            pipe.set(self._LAST, now.isoformat())
             pipe.execute()
 
-    def unheard_since(self) -> datetime | None:
-        """Since when notifications may have been missed; see `Notices.unheard_since`."""
+    def queued(self, most: int) -> set[tuple[str, str]] | None:
+        """Bucket and key of those that wait; see `Notices.queued`."""
         with self._broker.translated() as client:
-            last = client.get(self._LAST) or b""
-            client.set(self._UNHEARD_SINCE, last, nx=True)
-            since = cast("bytes", client.get(self._UNHEARD_SINCE))
-        return datetime.fromisoformat(since.decode()) if since else None
-
-    def caught_up(self) -> None:
-        """Note that whatever was missed has been made durable."""
-        with self._broker.translated() as client:
-            client.delete(self._UNHEARD_SINCE)
+            found = cast("list[Any]", client.xrange(self._STREAM, count=most + 1))
+        if len(found) > most:
+            return None
+        waiting = (_notification(fields) for _, fields in found)
+        return {(each.bucket, each.key) for each in waiting}
 
     @contextmanager
     def take(self, limit: int) -> Iterator[list[Noticed]]:

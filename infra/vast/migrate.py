@@ -8,6 +8,7 @@
 
 from collections import Counter
 
+import orjson
 import pyarrow as pa
 from vastdb import errors
 
@@ -16,7 +17,8 @@ from infra.vast.retry import retried
 from infra.vast.session import ROW_ID, Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
-from schemas.tables.definitions import CLAIMS, OBJECTS, SEGMENTS, SHARDS, TABLES
+from schemas.tables.definitions import CLAIMS, FLOWS, OBJECTS, SEGMENTS, SHARDS, TABLES
+from schemas.tables.rows import NO_STATUS
 
 
 def migrate(database: Database, settings: VastSettings, shards: int) -> list[str]:
@@ -40,6 +42,7 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
         with database.transaction() as transaction:
             _fill(transaction, shards)
             _count_references(transaction)
+            _say_status(transaction)
 
     created = retried(create)
     retried(fill)
@@ -84,6 +87,15 @@ def _count_references(transaction: Transaction) -> None:
     inits = table.select(["init_object_id"])["init_object_id"]
     counts = Counter(segments.to_pylist()) + Counter(inits.drop_null().to_pylist())
     table.update([{ROW_ID: row[ROW_ID], "references": counts[row["id"]]} for row in uncounted])
+
+
+def _say_status(transaction: Transaction) -> None:
+    """Say the status of flows that were put before it had a column."""
+    table = transaction.table(FLOWS)
+    unsaid = table.select(["document"], null="status").to_pylist()
+    if unsaid:
+        status = {row[ROW_ID]: orjson.loads(row["document"]).get("status") for row in unsaid}
+        table.update([{ROW_ID: key, "status": said or NO_STATUS} for key, said in status.items()])
 
 
 def _fill(transaction: Transaction, shards: int) -> None:

@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+from infra.vast.coverage import coverage_of
 from infra.vast.retry import retried
 from infra.vast.session import ROW_ID, Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
+from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.flow import Flow
@@ -32,13 +34,18 @@ from schemas.domain.identifiers import (
     StorageId,
 )
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Job, JobFailure, JobFilter
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
 from schemas.tables import rows
@@ -199,6 +206,12 @@ class VastSnapshot:
         found = self._spans({"flow_id": flow_id}, within)
         return TimeRange.hull(TimeRange(start, end) for start, end in zip(*found, strict=True))
 
+    def coverage(self, flow_id: FlowId, query: CoverageQuery) -> Coverage:
+        """What of a timerange the segments of a flow cover."""
+        table = self._transaction.table(tables.SEGMENTS)
+        found = table.select(["start", "end"], equal={"flow_id": flow_id}, span=query.timerange)
+        return coverage_of(found["start"], found["end"], query)
+
     def flows_using(self, object_id: ObjectId) -> list[FlowId]:
         """The flows with a segment of this object, or of media that needs it as init segment."""
         objects = self._transaction.table(tables.OBJECTS)
@@ -291,6 +304,40 @@ class VastSnapshot:
     def problems(self) -> list[Problem]:
         """Every problem on record."""
         return self._records(tables.PROBLEMS, rows.problem_from)
+
+    def rules(self) -> list[IngestRule]:
+        """Every ingest rule."""
+        return self._records(tables.RULES, rows.rule_from)
+
+    def streams(self, ids: Collection[FlowId]) -> dict[FlowId, Stream]:
+        """The streams that began with the flows named, where a restart began another flow."""
+        found = self._records(tables.STREAMS, rows.stream_from, isin=("flow_id", list(ids)))
+        return {stream.flow_id: stream for stream in found}
+
+    def sightings(self, **equal: object) -> list[Sighting]:
+        """What was seen of dropped objects that are no segments, or not yet."""
+        return self._records(tables.SIGHTINGS, rows.sighting_from, equal=equal)
+
+    def problem_etags(self, bucket: str, keys: Collection[str]) -> dict[str, set[str]]:
+        """The etags of problems on record, for those of `keys` in `bucket` that have any."""
+        table = self._transaction.table(tables.PROBLEMS)
+        found = table.select(["key", "etag"], equal={"bucket": bucket}, isin=("key", list(keys)))
+        etags: dict[str, set[str]] = defaultdict(set)
+        for row in found.to_pylist():
+            etags[row["key"]].add(row["etag"])
+        return etags
+
+    def scans(self) -> list[Scan]:
+        """Every scan on record."""
+        return self._records(tables.SCANS, rows.scan_from)
+
+    def stalls(self, **equal: object) -> list[Stall]:
+        """The stalls whose columns have these values."""
+        return self._records(tables.STALLS, rows.stall_from, equal=equal)
+
+    def open_stalls(self) -> list[Stall]:
+        """The stalls that go on."""
+        return self._records(tables.STALLS, rows.stall_from, null="ended")
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""

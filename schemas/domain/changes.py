@@ -15,12 +15,17 @@ from schemas.domain.deletion import Deletion
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Job, JobFailure
 from schemas.domain.media_object import Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
+from schemas.domain.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ Record = (
     | Profile
     | ServiceInfo
     | Problem
+    | IngestRule
+    | Stream
+    | Sighting
+    | Scan
+    | Stall
     | ShardCursor
     | Job
     | JobFailure

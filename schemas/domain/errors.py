@@ -24,6 +24,10 @@ class Invalid(TamsError):
     """The request breaks a rule."""
 
 
+class TimeTaken(Invalid):
+    """Another segment of the flow takes up some of the same time."""
+
+
 class Forbidden(TamsError):
     """The request is not allowed."""
 
@@ -85,8 +89,16 @@ class DeletionNotFound(NotFound):
     """The flow delete request does not exist."""
 
 
+class RuleNotFound(NotFound):
+    """The ingest rule does not exist."""
+
+
 class JobNotFound(NotFound):
     """The job does not exist, or ended too long ago."""
+
+
+class ScanNotFound(NotFound):
+    """The scan does not exist, or ended too long ago."""
 
 
 class DeadLetterNotFound(NotFound):

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from schemas.domain.errors import BeingDeleted, Invalid, ReadOnly
 from schemas.domain.identifiers import DeletionId, FlowId, ProfileId, SourceId
+from schemas.domain.inflow import NOTHING_YET, Inflow
 from schemas.domain.profile import TECHNICAL, Profile, technical
 from schemas.domain.source import Source, Tags
 from schemas.domain.timerange import NEVER, TimeRange
@@ -69,6 +70,7 @@ class Flow:
     segments_updated: datetime | None = None
     content: Content = Content()
     deletion: DeletionId | None = None
+    inflow: Inflow = NOTHING_YET
 
     @property
     def source_id(self) -> SourceId:
@@ -104,6 +106,20 @@ class Flow:
     def read_only(self) -> bool:
         """Whether it refuses changes."""
         return bool(self.document.get("read_only"))
+
+    @property
+    def status(self) -> str | None:
+        """What its owner says of its content (schema `flow-common`)."""
+        return self.document.get("status")
+
+    @property
+    def usual_interval_ms(self) -> int | None:
+        """The usual time between arrivals of segments; None as long as nothing tells it."""
+        declared = self.document.get("segment_duration")
+        if declared is None:
+            return self.inflow.usual_interval_ms(None)
+        rate = int(declared["numerator"]), int(declared.get("denominator", 1))
+        return self.inflow.usual_interval_ms(rate[0] * 1_000 // rate[1])
 
     @property
     def init_segments(self) -> bool:
@@ -212,7 +228,7 @@ def put(
             metadata_version=version,
         )
     flow.require_collectable()
-    return flow
+    return replace(flow, inflow=flow.inflow.under(flow.status, now))
 
 
 def without_member(flow: Flow, member: FlowId, *, by: str, version: str, now: datetime) -> Flow:

@@ -1,27 +1,45 @@
 """What an object that appeared in a bucket means.
 
-* Flow and time come from its user metadata (`tams-flow-id`, `tams-timerange`, and optionally
-  `tams-object-timerange` and `tams-ts-offset`), or else from the key template of its place.
-* A time that neither gives comes from the media itself.
+* Its flow comes from its user metadata (`tams-flow-id`), or else from the rule for its key.
+* Its time is looked for in the ways the rule lists: its metadata (`tams-timerange`, and optionally
+  `tams-object-timerange` and `tams-ts-offset`), its key, the media themselves, a playlist.
+* Without a rule, metadata and media are asked, and media stand where their own timestamps are.
 * What cannot be interpreted is a `Problem` with its reason; it is kept and listed.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 
-from schemas.domain.errors import Invalid
-from schemas.domain.identifiers import FlowId, ObjectId, StorageId, parse_uuid
+from schemas.domain.errors import Invalid, TamsError
+from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.ingest_rule import IngestRule, RuleId, Way
+from schemas.domain.keys import Moment, since_epoch_ns
+from schemas.domain.placing import Anchor, Bearing, Following, Listed, Running, Stated
+from schemas.domain.playlist import Entry
+from schemas.domain.query import Listing
+from schemas.domain.rejection import Reason, Rejected, reason_of
 from schemas.domain.segment import Dropped, Offer, Segment
-from schemas.domain.timerange import TimeRange, parse_timestamp
+from schemas.domain.timerange import TimeRange, format_timestamp, parse_timestamp
 
 T = TypeVar("T")
 
-UNITS: Final[Mapping[str, int]] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+# Stated and measured durations that differ by more than this part are not of the same media.
+_ROUNDING: Final = 10
+
+_CONTAINERS: Final[Mapping[str, str]] = {
+    "video/mp2t": "mpegts",
+    **dict.fromkeys(
+        ("video/mp4", "audio/mp4", "application/mp4", "video/iso.segment", "video/quicktime"), "mov"
+    ),
+    **dict.fromkeys(("audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/wave"), "wav"),
+    **dict.fromkeys(
+        ("video/x-matroska", "audio/x-matroska", "video/webm", "audio/webm"), "matroska"
+    ),
+    "application/mxf": "mxf",
+}
 
 
 class BucketEvent(StrEnum):
@@ -108,57 +126,21 @@ class Appeared:
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTemplate:
-    """How keys below `prefix` of `bucket` name a flow and a time.
+class Shape(StrEnum):
+    """What a file is in itself."""
 
-    `pattern` matches the whole key after the prefix. Its named groups are `flow` (a UUID) and,
-    as decimal numbers counted in `unit`, `start` and either `end` or `duration`.
-
-    Raises:
-        ValueError: from the constructor, when pattern or unit cannot be used.
-    """
-
-    bucket: str
-    prefix: str
-    pattern: str
-    unit: str = "s"
-
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise ValueError(f"unit {self.unit!r} is not one of {', '.join(UNITS)}")
-        try:
-            groups = re.compile(self.pattern).groupindex
-        except re.error as error:
-            raise ValueError(f"pattern {self.pattern!r}: {error}") from error
-        if "flow" not in groups:
-            raise ValueError(f"pattern {self.pattern!r} has no group named flow")
-        if unknown := set(groups) - {"flow", "start", "end", "duration"}:
-            raise ValueError(f"pattern {self.pattern!r} has unknown groups {sorted(unknown)}")
-
-    def match(self, appeared: Appeared) -> Mapping[str, str] | None:
-        """The groups found in the key of `appeared`; None if it is not one of these keys."""
-        if appeared.bucket != self.bucket or not appeared.key.startswith(self.prefix):
-            return None
-        found = re.fullmatch(self.pattern, appeared.key[len(self.prefix) :])
-        if found is None:
-            return None
-        return {name: text for name, text in found.groupdict().items() if text is not None}
+    WHOLE = "whole"  # anything that can be read by itself, or is no media
+    FRAGMENTED = "fragmented"  # MP4 in fragments, with what describes them
+    FRAGMENT = "fragment"  # fragments of MP4 alone
+    INIT = "init"  # what describes fragments, and none of them
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where an object belongs, as far as its metadata and key say it.
+class Ticking(StrEnum):
+    """What the timestamps of media count from."""
 
-    A `timerange` is complete; without one the media must be measured, and is placed to begin at
-    `start_ns`, or where `ts_offset_ns` puts it, or where its own timestamps are.
-    """
-
-    flow_id: FlowId
-    timerange: TimeRange | None = None
-    start_ns: int | None = None
-    object_timerange: TimeRange | None = None
-    ts_offset_ns: int | None = None
+    WRAPPING = "wrapping"  # MPEG-TS: 33 bits of 90 kHz
+    COUNTING = "counting"  # the beginning of the encoder's run
+    NOTHING = "nothing"  # each object begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +148,9 @@ class Measured:
     """What the media itself says of its time; nanoseconds on the object's own timeline.
 
     `sample_count` counts video frames or audio samples; `last_duration_ns` is that of the
-    last of them; `key_frame_count` is 0 for audio.
+    last of them; `key_frame_count` is 0 for audio. `container` is libav's word for the format,
+    `essence` is `video` or `audio`, of which the latter has a `sample_rate`. `stated` is when it
+    starts by the wall clock, if it says so.
     """
 
     start_ns: int
@@ -174,11 +158,36 @@ class Measured:
     last_duration_ns: int
     sample_count: int
     key_frame_count: int
+    ticking: Ticking = Ticking.COUNTING
+    container: str | None = None
+    essence: str | None = None
+    sample_rate: int | None = None
+    stated: Moment | None = None
 
     @property
     def timerange(self) -> TimeRange:
         """From the first sample up to the end of the last."""
         return TimeRange.half_open(self.start_ns, self.end_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When an object plays, as far as one of the ways to find the time says it.
+
+    A `timerange` is complete. Otherwise the object stands where its media are put by
+    `ts_offset_ns`, or where a `bearing` leads; it plays for `duration_ns`, or as long as measured.
+    """
+
+    timerange: TimeRange | None = None
+    object_timerange: TimeRange | None = None
+    ts_offset_ns: int | None = None
+    bearing: Bearing | None = None
+    duration_ns: int | None = None
+
+    @property
+    def needs_media(self) -> bool:
+        """Whether it is incomplete without the media."""
+        return self.timerange is None and (self.bearing is None or self.duration_ns is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,86 +199,256 @@ class Problem:
     etag: str
     reason: str
     seen: datetime
+    code: Reason = Reason.REFUSED
 
 
-def place(appeared: Appeared, templates: Iterable[KeyTemplate]) -> Placement:
-    """Where `appeared` belongs.
+@dataclass(frozen=True, slots=True)
+class ProblemQuery:
+    """Which problems to list; a filter that is None lets everything through."""
+
+    listing: Listing
+    bucket: str | None = None
+    prefix: str = ""
+    code: Reason | None = None
+    since: datetime | None = None
+
+    def wants(self, problem: Problem) -> bool:
+        """Whether every filter lets `problem` through."""
+        return (
+            self.bucket in {None, problem.bucket}
+            and problem.key.startswith(self.prefix)
+            and self.code in {None, problem.code}
+            and (self.since is None or problem.seen >= self.since)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One way to find the time, and what it found or why it did not."""
+
+    way: Way
+    found: str | None = None
+    error: Rejected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would become of an object: the segment it would be, or the error, or neither.
+
+    A flow that does not exist yet is to be created; its segment is not known before.
+    """
+
+    exists: bool
+    rule_id: RuleId | None
+    flow_id: FlowId | None
+    creates_flow: bool
+    tried: Sequence[Trial]
+    segment: Segment | None
+    error: TamsError | None
+    note: str
+
+
+def by_metadata(appeared: Appeared) -> Timing:
+    """The time that the metadata of `appeared` give.
 
     Raises:
-        Invalid: with the reason it cannot be told.
+        Rejected: when there is none, or it cannot be read.
     """
     metadata = appeared.metadata
-    matches = ((template, template.match(appeared)) for template in templates)
-    template, groups = next(((t, g) for t, g in matches if g is not None), (None, {}))
-    flow_id = metadata.get("tams-flow-id") or groups.get("flow")
-    if flow_id is None:
-        raise Invalid(
-            "no flow: the object has no tams-flow-id metadata and its key matches no template"
-        )
-    placement = Placement(
-        FlowId(parse_uuid(flow_id.lower(), field="tams-flow-id")),
+    timing = Timing(
         timerange=_read(metadata, "tams-timerange", TimeRange.parse),
         object_timerange=_read(metadata, "tams-object-timerange", TimeRange.parse),
         ts_offset_ns=_read(metadata, "tams-ts-offset", parse_timestamp),
     )
-    if placement.timerange is None and template is not None:
-        return _with_time_of_key(placement, groups, UNITS[template.unit])
-    return placement
+    if timing.timerange is None and timing.ts_offset_ns is None:
+        raise Rejected(
+            Reason.NO_TIME, "no timerange: there is no tams-timerange or tams-ts-offset metadata"
+        )
+    return timing
 
 
-def offer(appeared: Appeared, placement: Placement, measured: Measured | None) -> Offer:
-    """The segment that `appeared` is, `measured` if its placement lacks a timerange.
+def by_key(rule: IngestRule, found: Mapping[str, str], appeared: Appeared) -> Timing:
+    """The time that the key gives, in which `found` was found.
+
+    Raises:
+        Rejected: when it gives none, or one that cannot be.
+    """
+    if rule.key is not None and "sequence" in found:
+        duration = rule.sequence_duration_ns
+        assert duration is not None  # or the rule could not be
+        at = int(found["sequence"]) * duration
+        return Timing(bearing=_running(rule, at, appeared, wraps=False), duration_ns=duration)
+    try:
+        moments = {
+            name: rule.key.moment(found, name) if rule.key is not None else None
+            for name in ("start", "end", "duration")
+        }
+    except Invalid as error:
+        raise Rejected(Reason.NO_TIME, f"the key: {error}") from error
+    start, end, length = moments["start"], moments["end"], moments["duration"]
+    if start is None:
+        raise Rejected(Reason.NO_TIME, "the key template says no time")
+    require_plausible(rule, start.ns, appeared, "the key")
+    bearing = Stated(start.ns, start.precision_ns)
+    if end is not None:
+        length = Moment(end.ns - start.ns, end.precision_ns)
+    if length is None:
+        return Timing(bearing=bearing)
+    if length.ns <= 0:
+        raise Rejected(Reason.IMPLAUSIBLE_TIME, "the key gives an end that is not after its start")
+    return Timing(bearing=bearing, duration_ns=length.ns)
+
+
+def by_media(rule: IngestRule | None, measured: Measured, appeared: Appeared) -> Timing:
+    """The time that the timestamps in the media give.
+
+    Raises:
+        Rejected: when it cannot be.
+    """
+    if rule is None:
+        return Timing(ts_offset_ns=0)
+    if measured.stated is not None:
+        require_plausible(rule, measured.stated.ns, appeared, "the media")
+        return Timing(bearing=Stated(measured.stated.ns, measured.stated.precision_ns))
+    if measured.ticking is Ticking.NOTHING:
+        return Timing(bearing=Following(anchor_of(rule, 0, appeared), measured.sample_rate))
+    wraps = measured.ticking is Ticking.WRAPPING
+    return Timing(bearing=_running(rule, measured.start_ns, appeared, wraps=wraps))
+
+
+def by_playlist(rule: IngestRule, entry: Entry, appeared: Appeared) -> Timing:
+    """The time that an entry of a playlist gives.
+
+    Raises:
+        Rejected: when it cannot be, or names a part of a file.
+    """
+    if entry.byte_range:
+        raise Rejected(
+            Reason.NO_TIME,
+            "the playlist names parts of files (EXT-X-BYTERANGE), which this store does not place: "
+            "have the encoder write a file per segment",
+        )
+    stated = None
+    if entry.date is not None:
+        require_plausible(rule, entry.date.ns, appeared, "the playlist")
+        stated = Stated(entry.date.ns, entry.date.precision_ns)
+    anchor = anchor_of(rule, entry.offset_ns, appeared)
+    bearing = Listed(entry.offset_ns, entry.near, anchor, stated)
+    return Timing(bearing=bearing, duration_ns=entry.duration_ns)
+
+
+def anchor_of(rule: IngestRule, at_ns: int, appeared: Appeared) -> Anchor:
+    """Where `appeared` stands if it is the first, and the encoder's clock shows `at_ns`."""
+    if rule.origin_ns is not None:
+        return Anchor(rule.origin_ns + at_ns)
+    return Anchor(since_epoch_ns(appeared.modified), arrived=True)
+
+
+def require_plausible(rule: IngestRule, ns: int, appeared: Appeared, who: str) -> None:
+    """Raises Rejected when `ns`, a time of the wall clock, is none that `who` can mean."""
+    latest = since_epoch_ns(appeared.modified) + rule.ahead_ns
+    if not rule.not_before_ns <= ns <= latest:
+        raise Rejected(
+            Reason.IMPLAUSIBLE_TIME,
+            f"{who} says {format_timestamp(ns)}, which is not between "
+            f"{format_timestamp(rule.not_before_ns)} and {format_timestamp(latest)}: is the "
+            "encoder's clock set?",
+        )
+
+
+def offer(appeared: Appeared, flow_id: FlowId, timing: Timing, measured: Measured | None) -> Offer:
+    """The segment that `appeared` is, `measured` if its timing needs it.
 
     Raises:
         Invalid: when the times contradict each other.
     """
-    timerange, offset = placement.timerange, placement.ts_offset_ns or 0
-    object_timerange, last_duration, key_frames = placement.object_timerange, None, None
+    timerange, offset = timing.timerange, timing.ts_offset_ns or 0
+    within, last_duration, key_frames = timing.object_timerange, None, None
+    bearing = timing.bearing if timerange is None else None
     if measured is not None:
-        object_timerange = object_timerange or measured.timerange
         last_duration, key_frames = measured.last_duration_ns, measured.key_frame_count
+        within = within or measured.timerange
         if timerange is None:
-            if placement.start_ns is not None:
-                offset = placement.start_ns - object_timerange.start_ns
-            timerange = object_timerange.shifted(offset)
+            timerange = _cut_short(timing, within).shifted(offset)
+    elif timerange is None and bearing is not None and timing.duration_ns is not None:
+        timerange = TimeRange.half_open(0, timing.duration_ns)
     if timerange is None:
-        raise Invalid("no timerange: neither metadata nor key gives one")
-    dropped = Dropped(
-        appeared.storage_id, appeared.bucket, appeared.key, appeared.etag, appeared.content_type
-    )
+        raise Rejected(Reason.NO_TIME, "no timerange: neither metadata nor key gives one")
     segment = Segment(
-        placement.flow_id,
+        flow_id,
         ObjectId(appeared.key),
         timerange,
         ts_offset_ns=offset,
         last_duration_ns=last_duration,
     )
     return Offer(
-        segment, object_timerange=object_timerange, key_frame_count=key_frames, dropped=dropped
+        segment,
+        object_timerange=within,
+        key_frame_count=key_frames,
+        dropped=dropped(appeared, measured),
+        bearing=bearing,
     )
 
 
-def _with_time_of_key(placement: Placement, groups: Mapping[str, str], unit: int) -> Placement:
-    start, end, duration = (_count(groups, name, unit) for name in ("start", "end", "duration"))
-    if start is None:
-        return placement
-    if end is None and duration is not None:
-        end = start + duration
-    if end is None:
-        return replace(placement, start_ns=start)
-    if end <= start:
-        raise Invalid(f"the key gives an end {end} ns that is not after its start {start} ns")
-    return replace(placement, timerange=TimeRange.half_open(start, end))
+def dropped(appeared: Appeared, measured: Measured | None = None) -> Dropped:
+    """What is kept of an object that appeared."""
+    return Dropped(
+        appeared.storage_id,
+        appeared.bucket,
+        appeared.key,
+        appeared.etag,
+        appeared.content_type,
+        appeared.size,
+        container=measured.container if measured else None,
+        essence=measured.essence if measured else None,
+    )
 
 
-def _count(groups: Mapping[str, str], name: str, unit: int) -> int | None:
-    def parse(text: str) -> int:
-        try:
-            return int(Decimal(text) * unit)
-        except (InvalidOperation, OverflowError, ValueError) as error:
-            raise Invalid(f"{text!r} is not a number") from error
+def problem(item: Dropped, error: TamsError, now: datetime) -> Problem:
+    """What is put on record of `item`, which did not become a segment because of `error`."""
+    return Problem(item.bucket, item.key, item.etag, str(error), now, reason_of(error))
 
-    return _read(groups, name, parse)
+
+def require_fits(item: Dropped, container: str | None, content_format: str) -> None:
+    """Raises Rejected when `item` was found to hold other things than its flow does."""
+    expected = _CONTAINERS.get(container or "")
+    if item.container and expected and item.container != expected:
+        raise Rejected(
+            Reason.WRONG_CONTAINER,
+            f"{item.key} is {item.container}, and media of the flow are {container}",
+        )
+    if item.essence == "audio" and content_format == "urn:x-nmos:format:video":
+        raise Rejected(
+            Reason.WRONG_CONTAINER, f"{item.key} holds no video, and the flow is of video"
+        )
+
+
+def _running(rule: IngestRule, at_ns: int, appeared: Appeared, *, wraps: bool) -> Running:
+    anchor = anchor_of(rule, at_ns, appeared)
+    return Running(at_ns, wraps, anchor, rule.restart, rule.tolerance_ns)
+
+
+def _cut_short(timing: Timing, measured: TimeRange) -> TimeRange:
+    """The part of the measured media that plays: of numbered segments, no more than their duration.
+
+    Raises:
+        Rejected: when the media last longer or shorter than they should.
+    """
+    stated = timing.duration_ns
+    if stated is None:
+        return measured
+    numbered = isinstance(timing.bearing, Running)
+    excess = (measured.duration_ns - stated) * _ROUNDING
+    if excess > stated or (excess < -stated and not numbered):
+        raise Rejected(
+            Reason.WRONG_DURATION,
+            f"it should play for {format_timestamp(stated)} s, and its media play for "
+            f"{format_timestamp(measured.duration_ns)} s: was it uploaded whole?",
+        )
+    if not numbered:
+        return measured
+    start = measured.start_ns
+    return TimeRange.half_open(start, start + min(stated, measured.duration_ns))
 
 
 def _read(source: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T | None:
@@ -279,4 +458,20 @@ def _read(source: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T 
     try:
         return parse(text)
     except Invalid as error:
-        raise Invalid(f"{name}: {error}", field=name) from error
+        raise Rejected(Reason.NO_TIME, f"{name}: {error}") from error
+
+
+def describe(bearing: Bearing) -> str:
+    """What a bearing says, in words."""
+    match bearing:
+        case Stated():
+            return f"start {format_timestamp(bearing.start_ns)}"
+        case Running():
+            return f"the encoder's clock shows {format_timestamp(bearing.at_ns)}"
+        case Listed():
+            dated = "" if bearing.stated is None else f", {describe(bearing.stated)}"
+            return f"{format_timestamp(bearing.offset_ns)} after the start of its playlist{dated}"
+        case Following():
+            return "after the segment before it"
+        case _:
+            assert_never(bearing)

@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     DELETE_SEGMENTS = "segments.delete"
     DELETE_FLOW = "flows.delete"
     COPY = "objects.copy"
+    SCAN = "ingest.scan"
 
 
 class JobState(StrEnum):

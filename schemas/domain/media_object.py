@@ -8,6 +8,8 @@
   be taken for it.
 * What is said of an object at its first registration holds: a reuse may repeat it, not change it.
 * Either all media of a flow have an init segment, or none has (`init_segments`).
+* An object that was dropped into a bucket is what it was when it was registered: bytes written
+  over it later are never taken for it.
 * Where an object can be fetched from is a set of instances; URLs are made from them on read.
 * An object counts the segments that refer to it, an init object the media objects that need it:
   whoever adds or takes away the last one changes the object too, so that two who do so at once
@@ -22,6 +24,7 @@ from enum import StrEnum
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
+from schemas.domain.rejection import Reason, Rejected
 from schemas.domain.segment import Dropped, Link, Offer
 from schemas.domain.timerange import TimeRange
 
@@ -59,13 +62,29 @@ class Copy:
 class Orphan:
     """Bytes in our storage that nothing refers to any more, still to be deleted.
 
-    `ours` says that the store made the key, and so that nobody else will write it again.
+    `ours` says that the store made the key, and so that nobody else will write it again; otherwise
+    only what was not written since is deleted, or what still has the `etag`, if one is given.
     """
 
     storage_id: StorageId
     key: str
     since: datetime
     ours: bool = True
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """How an object was dropped into a bucket: under which key, and what it was then.
+
+    `clock_ns` is what the encoder's clock showed when it begins, counted through its wraps; of
+    audio without a clock it is how many samples were before it.
+    """
+
+    key: str
+    etag: str
+    size: int
+    clock_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,7 @@ class MediaObject:
     init_object_id: ObjectId | None = None
     key_frame_count: int | None = None
     references: int = 0
+    drop: Drop | None = None
 
     def referred(self) -> "MediaObject":
         """With one more reference to it."""
@@ -129,8 +149,12 @@ def as_media(
     _check_links(offer.links, labels)
     if known is None:
         known = _first_seen(offer, now)
-    elif offer.dropped and _place(offer.dropped) not in known.instances:
-        raise Invalid(f"object {known.id} is another file, not in this bucket", field="object_id")
+    elif offer.dropped is not None:
+        if _place(offer.dropped) not in known.instances:
+            raise Invalid(
+                f"object {known.id} is another file, not in this bucket", field="object_id"
+            )
+        require_not_rewritten(known, offer.dropped.etag)
     if known.role is Role.INIT:
         raise Invalid(
             f"object {known.id} is an init segment and cannot be used as media", field="object_id"
@@ -150,6 +174,16 @@ def as_media(
     return replace(known, instances=_with_links(known, offer.links, "get_urls"))
 
 
+def require_not_rewritten(known: MediaObject, etag: str) -> None:
+    """Raises Rejected when `known` was dropped with another etag: its bytes are others now."""
+    if known.drop is not None and known.drop.etag != etag:
+        raise Rejected(
+            Reason.REWRITTEN,
+            f"{known.drop.key} was registered with etag {known.drop.etag}, and has been written "
+            f"over with {etag}: delete its segments first, or have the rule move objects",
+        )
+
+
 def with_link(known: MediaObject, link: Link, labels: Collection[str]) -> MediaObject:
     """`known` once it can be fetched from `link` too.
 
@@ -161,12 +195,22 @@ def with_link(known: MediaObject, link: Link, labels: Collection[str]) -> MediaO
     return replace(known, instances=_with_links(known, (link,), "label"))
 
 
-def as_init(known: MediaObject | None, object_id: ObjectId, flow: Flow) -> MediaObject:
+def as_init(
+    known: MediaObject | None,
+    object_id: ObjectId,
+    flow: Flow,
+    item: Dropped | None = None,
+    now: datetime | None = None,
+) -> MediaObject:
     """The object `object_id` once some media object of `flow` needs it to be decoded.
+
+    `item` is how it was dropped, if it was, at `now`.
 
     Raises:
         Invalid: when there is no such object, or it is media, or belongs to another flow.
     """
+    if known is None and item is not None and now is not None:
+        known = _as_dropped(object_id, item, now)
     if known is None:
         raise Invalid(f"init object {object_id} does not exist", field="init_object_id")
     if known.role is Role.MEDIA:
@@ -184,10 +228,7 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     """An object the store did not allocate: dropped into a bucket, or held elsewhere."""
     object_id = offer.segment.object_id
     if offer.dropped:
-        place = _place(offer.dropped)
-        return MediaObject(
-            object_id, Role.ALLOCATED, now, (place,), content_type=offer.dropped.content_type
-        )
+        return _as_dropped(object_id, offer.dropped, now)
     if not offer.links:
         raise Invalid(
             f"object {object_id} does not exist: ask for storage first, or give get_urls",
@@ -196,8 +237,19 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     return MediaObject(object_id, Role.ALLOCATED, now, ())
 
 
+def _as_dropped(object_id: ObjectId, item: Dropped, now: datetime) -> MediaObject:
+    return MediaObject(
+        object_id,
+        Role.ALLOCATED,
+        now,
+        (_place(item),),
+        content_type=item.content_type,
+        drop=Drop(item.key, item.etag, item.size, item.clock_ns),
+    )
+
+
 def _place(dropped: Dropped) -> Controlled:
-    return Controlled(dropped.storage_id, dropped.key)
+    return Controlled(dropped.storage_id, dropped.stands_at)
 
 
 def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:

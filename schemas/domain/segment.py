@@ -6,11 +6,12 @@
 * Flow, timerange and object name a segment: offering the same again is the same registration.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
+from schemas.domain.placing import Bearing, Place
 from schemas.domain.timerange import TimeRange
 
 _INT64: Final = 1 << 63
@@ -59,13 +60,28 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Where an object stands that somebody put into a bucket without asking for storage."""
+    """An object that somebody put into a bucket without asking for storage.
+
+    It stands under `key`, or under `moved_to` if it was copied there to be kept. `clock_ns` is what
+    the encoder's clock showed when it begins; `container` and `essence` are what it was found to
+    hold when it was read, in the words of `Measured`.
+    """
 
     storage_id: StorageId
     bucket: str
     key: str
     etag: str
     content_type: str | None
+    size: int = 0
+    moved_to: str | None = None
+    clock_ns: int | None = None
+    container: str | None = None
+    essence: str | None = None
+
+    @property
+    def stands_at(self) -> str:
+        """The key it is kept under."""
+        return self.key if self.moved_to is None else self.moved_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A segment someone asks to register, and what they say of its object."""
+    """A segment someone asks to register, and what they say of its object.
+
+    With a `bearing` the segment is as long as it says, and stands where the bearing leads when it
+    is registered. `init` is the init object, if it was dropped too.
+    """
 
     segment: Segment
     object_timerange: TimeRange | None = None
@@ -86,10 +106,27 @@ class Offer:
     key_frame_count: int | None = None
     links: tuple[Link, ...] = ()
     dropped: Dropped | None = None
+    bearing: Bearing | None = None
+    init: Dropped | None = None
 
     def __post_init__(self) -> None:
         if self.object_timerange is not None:
             _require_storable(self.object_timerange, "object_timerange")
+
+
+def at(offer: Offer, place: Place) -> Offer:
+    """`offer` where its bearing led."""
+    within, start = offer.object_timerange, offer.segment.timerange.start_ns
+    offset = place.timerange.start_ns - start if within is not None else 0
+    segment = replace(offer.segment, timerange=place.timerange, ts_offset_ns=offset)
+    return replace(
+        offer,
+        segment=segment,
+        # A wrap of the clock may round the last nanosecond the other way.
+        object_timerange=within and TimeRange.hull([within, segment.object_part]),
+        dropped=offer.dropped and replace(offer.dropped, clock_ns=place.clock_ns),
+        bearing=None,
+    )
 
 
 def _require_storable(timerange: TimeRange, name: str, field: str | None = None) -> None:

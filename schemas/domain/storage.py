@@ -21,9 +21,12 @@ from hashlib import sha256
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.media_object import Controlled, Instance
 from schemas.domain.query import ANY_TAGS, TagFilter
+from schemas.domain.segment import Dropped
 from schemas.domain.source import Tags
 
 KEY_PREFIX = "objects/"
+# Dropped objects are copied below this, where that is to be kept and not what was dropped.
+KEPT_PREFIX = f"{KEY_PREFIX}kept/"
 _PLAIN = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 
 
@@ -95,6 +98,12 @@ def backend_labels(backends: Iterable[StorageBackend]) -> frozenset[str]:
     """The labels of `backends` and of their URLs, which no other URL may take."""
     labels = {label for each in backends for label in (each.label, *(u.label for u in each.urls))}
     return frozenset(labels - {""})
+
+
+def kept_key(item: Dropped) -> str:
+    """The key that a copy of a dropped object is kept under: the same for the same bytes."""
+    name = sha256(f"{item.bucket}/{item.key}@{item.etag}".encode()).hexdigest()
+    return f"{KEPT_PREFIX}{name[:2]}/{name}"
 
 
 def storage_key(flow_id: FlowId, object_id: ObjectId, now: datetime) -> str:

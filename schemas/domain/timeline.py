@@ -9,17 +9,22 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from schemas.domain.errors import Invalid
+from schemas.domain.errors import Invalid, TimeTaken
 from schemas.domain.segment import Segment
+from schemas.domain.timerange import ETERNITY, TimeRange
 
 _by_start = attrgetter("timerange.start")
 
 
 class Timeline:
-    """Segments of one flow, disjoint and in order of time."""
+    """Segments of one flow, disjoint and in order of time.
 
-    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+    Of a flow with many segments only some are known; `seen` is where none is missing.
+    """
+
+    def __init__(self, segments: Iterable[Segment] = (), seen: TimeRange = ETERNITY) -> None:
         self._segments = sorted(segments, key=_by_start)
+        self._seen = seen
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._segments)
@@ -39,14 +44,14 @@ class Timeline:
         """Whether `segment` is new here; False when it is registered already.
 
         Raises:
-            Invalid: when its time is taken by another segment, or it is registered already
-                with another value in some field.
+            TimeTaken: when another segment takes up some of its time.
+            Invalid: when it is registered already with another value in some field.
         """
         other = self.overlapping(segment)
         if other is None:
             return True
         if (other.timerange, other.object_id) != (segment.timerange, segment.object_id):
-            raise Invalid(
+            raise TimeTaken(
                 f"timerange {segment.timerange} overlaps {other.timerange} of object "
                 f"{other.object_id}, which is registered in flow {segment.flow_id}",
                 field="timerange",
@@ -58,6 +63,17 @@ class Timeline:
                 field=field,
             )
         return False
+
+    def sees(self, span: TimeRange) -> bool:
+        """Whether every segment that takes up some of `span` is known."""
+        return self._seen.contains(span)
+
+    def learn(self, segments: Iterable[Segment]) -> None:
+        """Take more of the existing segments into account."""
+        known = {segment.timerange.start for segment in self._segments}
+        for segment in segments:
+            if segment.timerange.start not in known:
+                insort(self._segments, segment, key=_by_start)
 
     def add(self, segment: Segment) -> None:
         """Take in a segment that `admits` allowed."""

@@ -21,9 +21,12 @@ from schemas.http.objects import (
     StorageSchema,
 )
 from schemas.http.profiles import ProfilePostSchema, ProfileSchema
+from schemas.http.rules import ForecastSchema, RulePostSchema, RuleSchema, RuleTestSchema
+from schemas.http.scans import ScanPostSchema, ScanSchema
 from schemas.http.segments import FailedSegmentsSchema, SegmentPostSchema, SegmentSchema
 from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
+from schemas.http.timeline import IngestHealthSchema, StallSchema, TimelineSchema
 
 VIDEO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c01"
 AUDIO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c02"
@@ -38,6 +41,7 @@ BACKEND: Final = "0a2f9f1e-3c6b-5d7a-9b11-7f7c2c0b4e01"
 OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f01"
 INIT_OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f00"
 JOB: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b01"
+SCAN: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b03"
 DELETION: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b02"
 
 _BUCKET: Final = "https://media.example/tams-media"
@@ -139,7 +143,7 @@ def _url(object_id: str) -> dict[str, Any]:
 
 
 _ERROR: Final[Mapping[str, Any]] = {
-    "type": "Invalid",
+    "type": "TimeTaken",
     "summary": "[0:0_2:0) overlaps [1:0_3:0)",
     "message": "[0:0_2:0) overlaps [1:0_3:0)",
     "detail": "[0:0_2:0) overlaps [1:0_3:0)",
@@ -174,6 +178,73 @@ _DELETION: Final[Mapping[str, Any]] = {
     "created_by": "anonymous",
     "updated": _LATER,
     "status": "started",
+}
+
+_RULE: Final = {
+    "label": "cameras",
+    "enabled": True,
+    "priority": 100,
+    "bucket": "tams-media",
+    "prefix": "cameras/",
+    "key": "{camera}/{start:ms}.ts",
+    "flow": {
+        "name": "camera {camera}",
+        "create": {
+            "format": "urn:x-nmos:format:video",
+            "codec": "video/h264",
+            "container": "video/mp2t",
+            "label": "camera {camera}",
+            "essence_parameters": {
+                "frame_width": 1920,
+                "frame_height": 1080,
+                "frame_rate": {"numerator": 25},
+            },
+        },
+    },
+    "times": ["metadata", "key"],
+    "origin": "arrival",
+    "restart": "continue",
+    "tolerance": "600:0",
+    "not_before": "946684800:0",
+    "ahead": "86400:0",
+    "check_media": True,
+    "store": "in-place",
+}
+_RULE_ID: Final = "0d0c8c4e-2a4c-4a8e-8b59-0e6f3c9a2b11"
+_ASKED: Final[Mapping[str, Any]] = {
+    "bucket": "tams-media",
+    "prefix": "live/",
+    "since": "2025-06-01T11:00:00Z",
+}
+_SCAN: Final[Mapping[str, Any]] = {
+    **_ASKED,
+    "id": SCAN,
+    "periodic": False,
+    "state": "created",
+    "listed": 0,
+    "found": 0,
+    "known": 0,
+    "problems": 0,
+    "created": _TIME,
+    "updated": _TIME,
+}
+_STALL: Final[Mapping[str, Any]] = {
+    "flow_id": VIDEO_FLOW,
+    "started": _TIME,
+    "noticed": _LATER,
+}
+_HOUR: Final[Mapping[str, Any]] = {
+    "timerange": "[0:0_3600:0)",
+    "covered_duration": "3596:0",
+    "gap_count": 2,
+    "gap_duration": "4:0",
+    "longest_gap": "[20:0_22:0)",
+}
+_INFLOW: Final[Mapping[str, Any]] = {
+    "usual_interval": "2:0",
+    "last_arrival": _TIME,
+    "refused_overlaps": 1,
+    "last_refused_overlap": _TIME,
 }
 
 EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
@@ -306,6 +377,32 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "status": "done",
         },
     },
+    RulePostSchema: {"cameras": _RULE},
+    RuleSchema: {"cameras": {"id": _RULE_ID, "created": _TIME, **_RULE}},
+    RuleTestSchema: {
+        "object": {"bucket": "tams-media", "key": "cameras/7/1764072000000.ts"},
+        "metadata": {
+            "bucket": "tams-media",
+            "key": "drop/holiday.ts",
+            "metadata": {"tams-flow-id": VIDEO_FLOW, "tams-timerange": "[0:0_2:0)"},
+        },
+    },
+    ForecastSchema: {
+        "segment": {
+            "exists": True,
+            "rule": _RULE_ID,
+            "flow_id": VIDEO_FLOW,
+            "creates_flow": False,
+            "tried": [
+                {"way": "metadata", "code": "no-time", "reason": "no timerange in the metadata"},
+                {"way": "key", "found": "start 1764072000:0"},
+            ],
+            "segment": {
+                "object_id": "cameras/7/1764072000000.ts",
+                "timerange": "[1764072000:0_1764072002:0)",
+            },
+        }
+    },
     JobSchema: {
         "waiting": _JOB,
         "done": {
@@ -319,12 +416,52 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "duration_s": 10.5,
         },
     },
+    TimelineSchema: {
+        "timeline": {
+            **_HOUR,
+            **_INFLOW,
+            "segments": 1_798,
+            "gaps": ["[20:0_22:0)", "[30:0_32:0)"],
+        }
+    },
+    IngestHealthSchema: {
+        "stalled": {
+            "status": "stalled",
+            "counts": {"ok": 11, "stalled": 1, "waiting": 2},
+            "flows": [
+                {
+                    **_INFLOW,
+                    "flow_id": VIDEO_FLOW,
+                    "label": _VIDEO["label"],
+                    "state": "stalled",
+                    "ingesting_since": "2025-06-01T11:00:00.125000Z",
+                    "stalled_since": _TIME,
+                    "last_hour": _HOUR,
+                }
+            ],
+        }
+    },
+    StallSchema: {"going on": _STALL, "ended": {**_STALL, "ended": "2025-06-01T12:01:00.500000Z"}},
+    ScanPostSchema: {"recent": _ASKED, "whole bucket": {"bucket": "tams-media"}},
+    ScanSchema: {
+        "begun": _SCAN,
+        "done": {
+            **_SCAN,
+            "state": "done",
+            "listed": 5_000,
+            "found": 3,
+            "known": 1_190,
+            "problems": 7,
+            "updated": _LATER,
+        },
+    },
     ProblemSchema: {
         "problem": {
             "bucket": "tams-media",
             "key": "drop/segment-7.ts",
             "etag": "9b2cf535f27731c974343645a3985328",
-            "reason": "neither metadata nor a key template says which flow it belongs to",
+            "code": "no-flow",
+            "reason": "no flow: there is no tams-flow-id metadata, and no rule matches the key",
             "seen": _TIME,
         }
     },

@@ -70,6 +70,20 @@ class TimestampField(fields.Field[int]):
         return _parsed(parse_timestamp, value)
 
 
+class MomentField(fields.AwareDateTime):
+    """A moment as RFC 3339 writes it, its zone included."""
+
+    documented: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
+
+    def _deserialize(self, value: object, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        if not isinstance(value, str):
+            raise ValidationError("Not a text.")
+        try:
+            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
+        except OverflowError as error:
+            raise ValidationError("Out of range: the years are 1 to 9999.") from error
+
+
 class StrictInteger(fields.Integer):
     """A JSON number without a fraction, within 64 bits."""
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from schemas.domain.ingest import Problem
 from schemas.domain.job import Job, JobKind, JobState
+from schemas.domain.rejection import Reason
 from schemas.http.errors import ErrorSchema, error_json
 from schemas.http.fields import time_text
 from schemas.http.segments import FailedSegmentSchema, failure_json
@@ -43,6 +44,7 @@ class ProblemSchema(Schema):
     bucket = fields.String(required=True)
     key = fields.String(required=True)
     etag = fields.String(required=True)
+    code = fields.String(required=True, validate=validate.OneOf(list(Reason)))
     reason = fields.String(required=True)
     seen = fields.DateTime(required=True)
 
@@ -84,6 +86,7 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "bucket": problem.bucket,
         "key": problem.key,
         "etag": problem.etag,
+        "code": problem.code.value,
         "reason": problem.reason,
         "seen": time_text(problem.seen),
     }

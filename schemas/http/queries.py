@@ -5,6 +5,8 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 from marshmallow import (
@@ -17,9 +19,13 @@ from marshmallow import (
     validates_schema,
 )
 
-from schemas.domain.identifiers import UUID_PATTERN, ObjectId
+from schemas.domain.coverage import CoverageQuery
+from schemas.domain.identifiers import UUID_PATTERN, FlowId, ObjectId
+from schemas.domain.ingest import ProblemQuery
 from schemas.domain.job import JobFilter, JobKind, JobState
 from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
+from schemas.domain.rejection import Reason
+from schemas.domain.stall import IngestState
 from schemas.domain.storage import UrlFilter
 from schemas.domain.timerange import ETERNITY
 from schemas.http.fields import (
@@ -31,6 +37,7 @@ from schemas.http.fields import (
     QueryBoolean,
     QueryInteger,
     TimeRangeField,
+    TimestampField,
     tag_filter,
 )
 
@@ -39,6 +46,8 @@ EVENT_ID = validate.Regexp(
 )
 
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
+
+MOST_INGESTING = 100
 
 _ALSO = "All filters on URLs apply together."
 
@@ -350,6 +359,57 @@ class ProfileQuerySchema(PagedSchema):
         )
 
 
+class TimelineQuerySchema(PagedSchema):
+    """GET /flows/{flowId}/timeline: (page key, what to look at)."""
+
+    timerange = TimeRangeField(
+        load_default=ETERNITY,
+        metadata=says("Where to look; an open bound is that of the segments."),
+    )
+    tolerance = TimestampField(
+        validate=validate.Range(min=0),
+        metadata=says("The longest time without a segment that is no gap."),
+    )
+
+    def build(self, known: dict[str, Any]) -> tuple[str | None, CoverageQuery]:
+        """The query value."""
+        tolerance_ns = known.get("tolerance", 0)
+        query = CoverageQuery(known["timerange"], tolerance_ns, limit=known["limit"])
+        return known.get("page"), query
+
+
+class IngestHealthQuerySchema(OrderedSchema):
+    """GET /health/ingest: (paging, flow, state)."""
+
+    flow_id = fields.String(validate=UUID, metadata=says("Only this flow."))
+    state = fields.Enum(IngestState, by_value=True, metadata=says("Only flows in this state."))
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None, IngestState | None]:
+        """The query value."""
+        paging = listing(known)
+        # Each flow of a page costs a look at its timeline.
+        paging = replace(paging, limit=min(paging.limit, MOST_INGESTING))
+        return paging, known.get("flow_id"), known.get("state")
+
+
+class StallQuerySchema(OrderedSchema):
+    """GET /health/ingest/stalls: (paging, flow)."""
+
+    flow_id = fields.String(validate=UUID, metadata=says("Only stalls of this flow."))
+
+    def build(self, known: dict[str, Any]) -> tuple[Listing, FlowId | None]:
+        """The query value."""
+        return listing(known), known.get("flow_id")
+
+
+class ScanQuerySchema(OrderedSchema):
+    """GET /ingest-scans."""
+
+    def build(self, known: dict[str, Any]) -> Listing:
+        """The query value."""
+        return listing(known)
+
+
 class DeadLetterQuerySchema(OrderedSchema):
     """GET /admin/dead-letters."""
 
@@ -360,6 +420,30 @@ class DeadLetterQuerySchema(OrderedSchema):
 
 class ProblemQuerySchema(OrderedSchema):
     """GET /ingest-problems."""
+
+    bucket = fields.String(metadata=says("Only of this bucket."))
+    prefix = fields.String(metadata=says("Only where the key begins with this."))
+    reason = fields.String(
+        validate=validate.OneOf([each.value for each in Reason]),
+        metadata=says("Only with this code."),
+    )
+    since = fields.AwareDateTime(
+        default_timezone=UTC, metadata=says("Only what was seen then or later.")
+    )
+
+    def build(self, known: dict[str, Any]) -> ProblemQuery:
+        """The query value."""
+        return ProblemQuery(
+            listing(known),
+            known.get("bucket"),
+            known.get("prefix", ""),
+            known.get("reason"),
+            known.get("since"),
+        )
+
+
+class RuleQuerySchema(PagedSchema):
+    """GET /ingest-rules."""
 
     def build(self, known: dict[str, Any]) -> Listing:
         """The query value."""

@@ -22,8 +22,13 @@ DELETIONS: Final = "deletions"
 PROFILES: Final = "profiles"
 SERVICE: Final = "service"
 PROBLEMS: Final = "problems"
+RULES: Final = "rules"
+STREAMS: Final = "streams"
+SIGHTINGS: Final = "sightings"
 JOBS: Final = "jobs"
 FAILURES: Final = "failures"
+SCANS: Final = "scans"
+STALLS: Final = "stalls"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -58,6 +63,13 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("end", pa.int64()),
             ("segments", pa.int64()),
             ("deletion", pa.string()),
+            ("status", pa.string()),
+            ("ingesting_since", _TIME),
+            ("arrived", _TIME),
+            ("pace", pa.string()),
+            ("stalled_since", _TIME),
+            ("refused_overlaps", pa.int64()),
+            ("refused", _TIME),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -87,6 +99,10 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("init_object_id", pa.string()),
             ("key_frame_count", pa.int64()),
             ("references", pa.int64()),
+            ("dropped_key", pa.string()),
+            ("etag", pa.string()),
+            ("size", pa.int64()),
+            ("clock", pa.int64()),
         ]
     ),
     COPIES: pa.schema(
@@ -104,6 +120,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("key", pa.string()),
             ("since", _TIME),
             ("ours", pa.bool_()),
+            ("etag", pa.string()),
         ]
     ),
     DELETIONS: pa.schema(
@@ -139,6 +156,24 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("etag", pa.string()),
             ("reason", pa.string()),
             ("seen", _TIME),
+            ("code", pa.string()),
+        ]
+    ),
+    RULES: pa.schema([("id", pa.string()), ("created", _TIME), ("document", pa.string())]),
+    STREAMS: pa.schema(
+        [("flow_id", pa.string()), ("current", pa.string()), ("previous", pa.string())]
+    ),
+    SIGHTINGS: pa.schema(
+        [
+            ("bucket", pa.string()),
+            ("key", pa.string()),
+            ("etag", pa.string()),
+            ("kind", pa.string()),
+            ("directory", pa.string()),
+            ("rule_id", pa.string()),
+            ("modified", _TIME),
+            ("seen", _TIME),
+            ("reason", pa.string()),
         ]
     ),
     JOBS: pa.schema(
@@ -168,6 +203,32 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("summary", pa.string()),
             ("time", _TIME),
             ("field", pa.string()),
+        ]
+    ),
+    SCANS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("bucket", pa.string()),
+            ("prefix", pa.string()),
+            ("since", _TIME),
+            ("periodic", pa.bool_()),
+            ("created", _TIME),
+            ("updated", _TIME),
+            ("state", pa.string()),
+            ("after", pa.string()),
+            ("listed", pa.int64()),
+            ("found", pa.int64()),
+            ("known", pa.int64()),
+            ("problems", pa.int64()),
+            ("fault", pa.string()),
+        ]
+    ),
+    STALLS: pa.schema(
+        [
+            ("flow_id", pa.string()),
+            ("started", _TIME),
+            ("noticed", _TIME),
+            ("ended", _TIME),
         ]
     ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),

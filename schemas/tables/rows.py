@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, assert_never
 
 import orjson
 
+from schemas import rules
 from schemas.domain.changes import Record, ShardCursor
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.flow import Content, Flow
@@ -23,15 +24,33 @@ from schemas.domain.identifiers import (
     SourceId,
     StorageId,
 )
+from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
+from schemas.domain.ingest_rule import IngestRule, RuleId
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobKind, JobState
-from schemas.domain.media_object import Controlled, Copy, Instance, MediaObject, Orphan, Role
+from schemas.domain.media_object import (
+    Controlled,
+    Copy,
+    Drop,
+    Instance,
+    MediaObject,
+    Orphan,
+    Role,
+)
 from schemas.domain.profile import Profile
+from schemas.domain.rejection import Reason
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
+
+NO_STATUS: Final = ""
+"""What column `status` of `flows` says of a flow without one; null is a row not looked at yet."""
 
 Row = Mapping[str, Any]
 R = TypeVar("R", bound=Record)
@@ -79,12 +98,14 @@ def object_from(row: Row) -> MediaObject:
         init_object_id=row["init_object_id"],
         key_frame_count=row["key_frame_count"],
         references=row["references"],
+        drop=None
+        if row["etag"] is None
+        else Drop(row["dropped_key"], row["etag"], row["size"], row["clock"]),
     )
 
 
 def flow_from(row: Row) -> Flow:
     """The flow of a row of `flows`."""
-    updated = row["segments_updated"]
     content = NEVER if row["start"] is None else TimeRange(row["start"], row["end"])
     return Flow(
         FlowId(row["id"]),
@@ -94,9 +115,10 @@ def flow_from(row: Row) -> Flow:
         metadata_updated=aware(row["metadata_updated"]),
         updated_by=row["updated_by"],
         metadata_version=row["metadata_version"],
-        segments_updated=None if updated is None else aware(updated),
+        segments_updated=_aware_or_none(row["segments_updated"]),
         content=Content(content, row["segments"]),
         deletion=row["deletion"],
+        inflow=_inflow(row),
     )
 
 
@@ -127,7 +149,9 @@ def copy_from(row: Row) -> Copy:
 
 def orphan_from(row: Row) -> Orphan:
     """The orphan of a row of `orphans`."""
-    return Orphan(StorageId(row["storage_id"]), row["key"], aware(row["since"]), row["ours"])
+    return Orphan(
+        StorageId(row["storage_id"]), row["key"], aware(row["since"]), row["ours"], row["etag"]
+    )
 
 
 def deletion_from(row: Row) -> Deletion:
@@ -144,7 +168,7 @@ def deletion_from(row: Row) -> Deletion:
         object_id=row["object_id"],
         state=DeletionState(row["state"]),
         deleted=row["deleted"],
-        expiry=None if row["expiry"] is None else aware(row["expiry"]),
+        expiry=_aware_or_none(row["expiry"]),
         fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
     )
 
@@ -162,7 +186,39 @@ def service_from(row: Row) -> ServiceInfo:
 
 def problem_from(row: Row) -> Problem:
     """The problem of a row of `problems`."""
-    return Problem(row["bucket"], row["key"], row["etag"], row["reason"], aware(row["seen"]))
+    return Problem(
+        row["bucket"],
+        row["key"],
+        row["etag"],
+        row["reason"],
+        aware(row["seen"]),
+        Reason(row["code"] or Reason.REFUSED),
+    )
+
+
+def rule_from(row: Row) -> IngestRule:
+    """The rule of a row of `rules`."""
+    return rules.from_json(RuleId(row["id"]), aware(row["created"]), orjson.loads(row["document"]))
+
+
+def stream_from(row: Row) -> Stream:
+    """The stream of a row of `streams`."""
+    return Stream(FlowId(row["flow_id"]), FlowId(row["current"]), FlowId(row["previous"]))
+
+
+def sighting_from(row: Row) -> Sighting:
+    """The sighting of a row of `sightings`."""
+    return Sighting(
+        row["bucket"],
+        row["key"],
+        row["etag"],
+        Kind(row["kind"]),
+        row["directory"],
+        row["rule_id"],
+        aware(row["modified"]),
+        aware(row["seen"]),
+        row["reason"],
+    )
 
 
 def job_from(row: Row) -> Job:
@@ -195,6 +251,36 @@ def failure_from(row: Row) -> JobFailure:
         row["field"],
     )
     return JobFailure(JobId(row["job_id"]), row["number"], failure)
+
+
+def scan_from(row: Row) -> Scan:
+    """The scan of a row of `scans`."""
+    return Scan(
+        JobId(row["id"]),
+        row["bucket"],
+        row["prefix"],
+        _aware_or_none(row["since"]),
+        row["periodic"],
+        aware(row["created"]),
+        aware(row["updated"]),
+        state=JobState(row["state"]),
+        after=row["after"],
+        listed=row["listed"],
+        found=row["found"],
+        known=row["known"],
+        problems=row["problems"],
+        fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
+def stall_from(row: Row) -> Stall:
+    """The stall of a row of `stalls`."""
+    return Stall(
+        FlowId(row["flow_id"]),
+        aware(row["started"]),
+        aware(row["noticed"]),
+        _aware_or_none(row["ended"]),
+    )
 
 
 def shard_from(row: Row) -> ShardCursor:
@@ -245,6 +331,7 @@ def _orphan_row(orphan: Orphan) -> Row:
         "key": orphan.key,
         "since": naive(orphan.since),
         "ours": orphan.ours,
+        "etag": orphan.etag,
     }
 
 
@@ -268,6 +355,37 @@ def _problem_row(problem: Problem) -> Row:
         "etag": problem.etag,
         "reason": problem.reason,
         "seen": naive(problem.seen),
+        "code": problem.code.value,
+    }
+
+
+def _rule_row(rule: IngestRule) -> Row:
+    return {
+        "id": rule.id,
+        "created": naive(rule.created),
+        "document": _json(rules.to_json(rule)),
+    }
+
+
+def _stream_row(stream: Stream) -> Row:
+    return {
+        "flow_id": stream.flow_id,
+        "current": stream.current,
+        "previous": stream.previous,
+    }
+
+
+def _sighting_row(sighting: Sighting) -> Row:
+    return {
+        "bucket": sighting.bucket,
+        "key": sighting.key,
+        "etag": sighting.etag,
+        "kind": sighting.kind.value,
+        "directory": sighting.directory,
+        "rule_id": sighting.rule_id,
+        "modified": naive(sighting.modified),
+        "seen": naive(sighting.seen),
+        "reason": sighting.reason,
     }
 
 
@@ -303,12 +421,40 @@ def _failure_row(kept: JobFailure) -> Row:
     }
 
 
+def _scan_row(scan: Scan) -> Row:
+    return {
+        "id": scan.id,
+        "bucket": scan.bucket,
+        "prefix": scan.prefix,
+        "since": scan.since and naive(scan.since),
+        "periodic": scan.periodic,
+        "created": naive(scan.created),
+        "updated": naive(scan.updated),
+        "state": scan.state.value,
+        "after": scan.after,
+        "listed": scan.listed,
+        "found": scan.found,
+        "known": scan.known,
+        "problems": scan.problems,
+        "fault": _json(scan.fault),
+    }
+
+
+def _stall_row(stall: Stall) -> Row:
+    return {
+        "flow_id": stall.flow_id,
+        "started": naive(stall.started),
+        "noticed": naive(stall.noticed),
+        "ended": stall.ended and naive(stall.ended),
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
 
 def _flow_row(flow: Flow) -> Row:
-    content = flow.content.timerange
+    content, inflow = flow.content.timerange, flow.inflow
     return {
         "id": flow.id,
         "source_id": flow.source_id,
@@ -325,6 +471,13 @@ def _flow_row(flow: Flow) -> Row:
         "end": content.end if content else None,
         "segments": flow.content.segments,
         "deletion": flow.deletion,
+        "status": flow.status or NO_STATUS,
+        "ingesting_since": inflow.since and naive(inflow.since),
+        "arrived": inflow.arrived and naive(inflow.arrived),
+        "pace": _json({"intervals": inflow.intervals_ms, "durations": inflow.durations_ms}),
+        "stalled_since": inflow.stalled_since and naive(inflow.stalled_since),
+        "refused_overlaps": inflow.refused_overlaps,
+        "refused": inflow.refused and naive(inflow.refused),
     }
 
 
@@ -343,6 +496,10 @@ def _object_row(item: MediaObject) -> Row:
         "init_object_id": item.init_object_id,
         "key_frame_count": item.key_frame_count,
         "references": item.references,
+        "dropped_key": item.drop and item.drop.key,
+        "etag": item.drop and item.drop.etag,
+        "size": item.drop and item.drop.size,
+        "clock": item.drop and item.drop.clock_ns,
     }
 
 
@@ -362,6 +519,20 @@ def _deletion_row(deletion: Deletion) -> Row:
         "expiry": deletion.expiry and naive(deletion.expiry),
         "fault": _json(deletion.fault),
     }
+
+
+def _inflow(row: Row) -> Inflow:
+    """What a row of `flows` says of arrivals, which is nothing in those of earlier versions."""
+    pace = {} if row["pace"] is None else orjson.loads(row["pace"])
+    return Inflow(
+        _aware_or_none(row["ingesting_since"]),
+        _aware_or_none(row["arrived"]),
+        tuple(pace.get("intervals", ())),
+        tuple(pace.get("durations", ())),
+        _aware_or_none(row["stalled_since"]),
+        row["refused_overlaps"] or 0,
+        _aware_or_none(row["refused"]),
+    )
 
 
 def _fault(item: Mapping[str, str]) -> Fault:
@@ -398,6 +569,10 @@ def aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
+def _aware_or_none(moment: datetime | None) -> datetime | None:
+    return None if moment is None else aware(moment)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[R]):
     """How records of one kind are kept: in which table, named by what, as which row."""
@@ -413,12 +588,17 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Segment: _Kept(tables.SEGMENTS, lambda s: (s.flow_id, s.timerange, s.object_id), _segment_row),
     MediaObject: _Kept(tables.OBJECTS, lambda item: item.id, _object_row),
     Copy: _Kept(tables.COPIES, lambda copy: (copy.object_id, copy.target), _copy_row),
-    Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key), _orphan_row),
+    Orphan: _Kept(tables.ORPHANS, lambda o: (o.storage_id, o.key, o.since), _orphan_row),
     Deletion: _Kept(tables.DELETIONS, lambda deletion: deletion.id, _deletion_row),
     Profile: _Kept(tables.PROFILES, lambda profile: profile.id, _profile_row),
     ServiceInfo: _Kept(tables.SERVICE, lambda _: "there is one", _service_row),
     Problem: _Kept(tables.PROBLEMS, lambda p: (p.bucket, p.key, p.etag), _problem_row),
+    IngestRule: _Kept(tables.RULES, lambda rule: rule.id, _rule_row),
+    Stream: _Kept(tables.STREAMS, lambda stream: stream.flow_id, _stream_row),
+    Sighting: _Kept(tables.SIGHTINGS, lambda s: (s.bucket, s.key, s.etag), _sighting_row),
     Job: _Kept(tables.JOBS, lambda job: job.id, _job_row),
     JobFailure: _Kept(tables.FAILURES, lambda kept: (kept.job_id, kept.number), _failure_row),
+    Scan: _Kept(tables.SCANS, lambda scan: scan.id, _scan_row),
+    Stall: _Kept(tables.STALLS, lambda stall: (stall.flow_id, stall.started), _stall_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

@@ -1,5 +1,7 @@
 """A file dropped into S3 becomes a segment, or a problem that says why not."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from infra.media.demo import make_recording
 from tests.making import listed, put_flow, timeranges
-from tests.services.running import Running
+from tests.services.running import Running, clean_environment
 
 _DEADLINE_S = 60.0
 
@@ -169,6 +171,54 @@ def test_an_upload_to_an_allocated_place_waits_for_its_registration(
     assert api.post(f"/flows/{flow_id}/segments", json=segment).status_code == 201
 
 
+def test_the_command_scans_for_what_nobody_told_of(
+    api: httpx.Client, store: Running, s3: Any, bucket: str
+) -> None:
+    flow_id = put_flow(api)
+    listener = psutil.Process(store.facts["processes"]["listener"])
+    prefix = f"live/{flow_id}/"
+    s3.put_object(Bucket=bucket, Key=f"{prefix}0_1000.ts", Body=b"x")
+    eventually(lambda: listed(api, flow_id))
+
+    listener.suspend()  # as if the notification had been lost
+    try:
+        s3.put_object(Bucket=bucket, Key=f"{prefix}1000_1000.ts", Body=b"x")
+        looked = tams(store, "scan", bucket, "--prefix", prefix, "--dry-run")
+        before = timeranges(listed(api, flow_id))
+        scanned = tams(store, "scan", bucket, "--prefix", prefix)
+        after = eventually(lambda: s if len(s := listed(api, flow_id)) == 2 else None)
+        again = tams(store, "scan", bucket, "--prefix", prefix)
+        later = tams(store, "scan", bucket, "--prefix", prefix, "--since", "2200-01-01T00:00:00Z")
+    finally:
+        listener.resume()
+
+    assert looked == f"{prefix}1000_1000.ts\n"
+    assert before == ["[0:0_1:0)"]
+    assert scanned == "2 keys: 1 taken over, 1 known, 0 are problems on record\n"
+    assert timeranges(after) == ["[0:0_1:0)", "[1:0_2:0)"]
+    assert again == "2 keys: 0 taken over, 2 known, 0 are problems on record\n"
+    assert later == "2 keys: 0 taken over, 0 known, 0 are problems on record\n"
+
+
+def test_a_bucket_that_is_nobodys_is_not_scanned(store: Running) -> None:
+    with pytest.raises(AssertionError, match="not that of a storage backend"):
+        tams(store, "scan", "elsewhere")
+
+
+def tams(store: Running, *command: str) -> str:
+    """What a command of the store prints, which must succeed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "workers.cli", *command],
+        env=clean_environment() | {"TAMS_DATA_DIR": str(store.directory)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
 def test_a_file_dropped_while_nobody_listened_is_found(
     api: httpx.Client, store: Running, s3: Any, bucket: str
 ) -> None:
@@ -180,3 +230,16 @@ def test_a_file_dropped_while_nobody_listened_is_found(
     listener.kill()  # ... and never will
 
     assert timeranges(eventually(lambda: listed(api, flow_id))) == ["[0:0_1:0)"]
+
+
+def test_a_file_whose_notification_could_not_be_kept_is_found(
+    api: httpx.Client, store: Running, s3: Any, bucket: str
+) -> None:
+    flow_id = put_flow(api)
+    before = store.facts["processes"]
+
+    psutil.Process(before["valkey"]).kill()  # the listener lives, and has to refuse
+    s3.put_object(Bucket=bucket, Key=f"live/{flow_id}/0_1000.ts", Body=b"x")
+
+    assert timeranges(eventually(lambda: listed(api, flow_id))) == ["[0:0_1:0)"]
+    assert store.facts["processes"]["listener"] == before["listener"]

@@ -15,20 +15,30 @@ import pytest
 
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
-from infra.vast.session import Database
+from infra.vast.session import ROW_ID, Database
 from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, ObjectId, ProfileId, SourceId, StorageId
+from schemas.domain.identifiers import FlowId, JobId, ObjectId, ProfileId, SourceId, StorageId
+from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.ingest_rule import RuleId
+from schemas.domain.job import Fault
+from schemas.domain.media_object import Controlled, Drop, MediaObject, Role
 from schemas.domain.profile import Profile
 from schemas.domain.query import SegmentQuery
+from schemas.domain.rejection import Reason
+from schemas.domain.scan import Scan
 from schemas.domain.segment import Link, Segment
 from schemas.domain.service import ServiceInfo
+from schemas.domain.sighting import Kind, Sighting
 from schemas.domain.source import Source
+from schemas.domain.stall import Stall
+from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
+from schemas.rules import from_json
+from schemas.tables.definitions import FLOWS
 from tests.making import new_id
 from tests.services.running import running_services
 
@@ -97,18 +107,45 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         TimeRange(0, 9),
         ObjectId("init"),
         4,
+        drop=Drop("dropped/key", "etag", 1 << 40, -5),
     )
     bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
-    problem = Problem("bucket", new_id(), "etag", "because", NOW)
+    problem = Problem("bucket", new_id(), "etag", "because", NOW, Reason.REWRITTEN)
+    rule = from_json(RuleId(new_id()), NOW, {"bucket": "b", "flow": {"name": "ä"}, "label": "ö"})
+    stream = Stream(kept.id, grown.id, kept.id)
+    sighting = Sighting("b", new_id(), "", Kind.PLAYLIST, "d", rule.id, NOW, NOW, None)
 
     profile = Profile(ProfileId(new_id()), {"flow_metadata": {"format": "f"}}, NOW, "me")
     service = ServiceInfo("name")
+    filled = replace(
+        flow(status="ingesting"),
+        inflow=Inflow(NOW, NOW, (1, 2), (3,), NOW, refused_overlaps=4, refused=NOW),
+    )
+    begun = Scan(JobId(new_id()), "bucket", "live/", None, False, NOW, NOW)
+    fault = Fault("Invalid", "because", NOW)
+    failed = replace(begun, id=JobId(new_id()), since=NOW, after="k", listed=9, fault=fault)
+    stall = Stall(filled.id, NOW, NOW)
+    over = Stall(kept.id, NOW, NOW, ended=NOW)
 
-    write(store, kept, grown, source, item, bare, segment, profile, service, problem)
+    media = (source, item, bare, segment)
+
+    write(store, begun, failed, stall, over)
+    write(store, kept, grown, filled, *media, profile, service, problem, rule, stream, sighting)
 
     with store.read() as found:
         assert found.flows([kept.id, grown.id]) == {kept.id: kept, grown.id: grown}
+        assert found.flows([filled.id]) == {filled.id: filled}
+        assert filled in found.all_flows({"status": "ingesting"})
+        assert kept not in found.all_flows({"status": "ingesting"})
+        assert {begun.id: begun, failed.id: failed}.items() <= {
+            scan.id: scan for scan in found.scans()
+        }.items()
+        assert stall in found.open_stalls()
+        assert over not in found.open_stalls()
+        assert found.stalls(flow_id=kept.id) == [over]
+        assert found.problem_etags("bucket", [problem.key, "k"]) == {problem.key: {"etag"}}
+        assert found.problem_etags("other", [problem.key]) == {}
         assert kept in found.all_flows({"collects": True})
         assert grown not in found.all_flows({"collects": True})
         assert found.sources([source.id]) == {source.id: source}
@@ -119,6 +156,9 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         assert found.objects_at([place.key]) == {place.key: item}
         assert found.segments(kept.id, SegmentQuery(5)) == [segment]
         assert problem in found.problems()
+        assert rule in found.rules()
+        assert found.streams([kept.id, grown.id]) == {kept.id: stream}
+        assert found.sightings(key=sighting.key) == [sighting]
         assert found.flows_using(item.id) == [kept.id]
         assert found.flows_using(ObjectId("init")) == [kept.id]
 
@@ -280,6 +320,25 @@ def test_many_objects_are_found_by_the_flow_they_were_allocated_for(
         objects = found.objects(asked, likely_for=[flow_id])
 
     assert objects == {item.id: item for item in [*waiting[:100], reused]}
+
+
+def test_flows_of_earlier_versions_are_told_their_status(
+    store: VastMetadataStore, database: Database, settings: VastSettings
+) -> None:
+    ingesting, plain = flow(status="ingesting"), flow()
+    write(store, ingesting, plain)
+    new_columns = ("status", "ingesting_since", "arrived", "pace", "refused_overlaps")
+    with database.transaction() as transaction:
+        table = transaction.table(FLOWS)
+        rows = table.select(["id"], isin=("id", [ingesting.id, plain.id])).to_pylist()
+        table.update([{ROW_ID: row[ROW_ID], **dict.fromkeys(new_columns)} for row in rows])
+
+    migrate(database, settings, SHARDS)
+
+    with store.read() as found:
+        assert found.flows([ingesting.id, plain.id]) == {ingesting.id: ingesting, plain.id: plain}
+        assert ingesting in found.all_flows({"status": "ingesting"})
+        assert plain not in found.all_flows({"status": "ingesting"})
 
 
 def test_migrating_again_changes_nothing_and_another_number_of_shards_is_refused(

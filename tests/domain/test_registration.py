@@ -9,10 +9,13 @@ import pytest
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.ingest import Problem
-from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.media_object import Controlled, Drop, MediaObject, Orphan, Role
+from schemas.domain.placing import Anchor, Restart, Running
 from schemas.domain.registration import Registration
+from schemas.domain.rejection import Reason
 from schemas.domain.segment import Dropped, Link, Offer, Segment
-from schemas.domain.timerange import TimeRange
+from schemas.domain.stream import Stream
+from schemas.domain.timerange import NS_PER_S, TimeRange
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 FLOW = FlowId("10000000-0000-4000-8000-000000000001")
@@ -224,3 +227,90 @@ def test_a_read_only_flow_takes_no_segments() -> None:
     refusal = batch.decide(offer("a", "[0:0_1:0)"))
 
     assert type(refusal).__name__ == "ReadOnly"
+
+
+RUN = Running(0, True, Anchor(0), Restart.NEW_FLOW, 600 * NS_PER_S)
+
+
+def seeking(number: int, clock_s: int, *, moved: bool = False, **found: Any) -> Offer:
+    """A dropped object of two seconds, whose encoder's clock showed `clock_s` when it began."""
+    key = f"live/{number}.ts"
+    timerange = TimeRange.half_open(clock_s * NS_PER_S, (clock_s + 2) * NS_PER_S)
+    kept = f"objects/kept/{number}" if moved else None
+    dropped = Dropped(STORAGE, "b", key, f"etag {number}", "video/mp2t", 9, kept, **found)
+    return Offer(
+        Segment(FLOW, ObjectId(key), timerange),
+        object_timerange=timerange,
+        dropped=dropped,
+        bearing=replace(RUN, at_ns=clock_s * NS_PER_S, anchor=Anchor(clock_s * NS_PER_S)),
+    )
+
+
+def test_an_object_is_placed_by_those_registered_before_it_in_the_same_batch() -> None:
+    batch = registration()
+
+    for number, clock_s in ((1, 100), (2, 102), (3, 110)):
+        assert batch.decide(seeking(number, clock_s)) is None
+
+    changes = batch.changes()
+    added = [str(r.timerange) for r in changes.add if isinstance(r, Segment)]
+    assert added == ["[100:0_102:0)", "[102:0_104:0)", "[110:0_112:0)"]
+    drops = [r.drop for r in changes.add if isinstance(r, MediaObject)]
+    assert drops == [
+        Drop(f"live/{n}.ts", f"etag {n}", 9, clock * NS_PER_S)
+        for n, clock in ((1, 100), (2, 102), (3, 110))
+    ]
+
+
+def test_a_restart_begins_a_flow_in_the_same_change_as_its_first_segment() -> None:
+    batch = registration()
+    for number, clock_s in ((1, 100), (2, 0), (3, 2)):
+        assert batch.decide(seeking(number, clock_s)) is None
+
+    changes = batch.changes()
+
+    (begun,) = (r for r in changes.add if isinstance(r, Flow))
+    assert begun.source_id == flow().source_id
+    assert begun.content == Content(TimeRange.parse("[0:0_4:0)"), 2)
+    assert [r for r in changes.add if isinstance(r, Stream)] == [Stream(FLOW, begun.id, FLOW)]
+    assert f"flow/{begun.id}" in changes.claim
+
+
+def test_a_refused_object_does_not_make_its_stream_begin_anew() -> None:
+    batch = registration()
+    batch.decide(seeking(1, 100))
+
+    assert batch.decide(seeking(2, 0, container="wav")) is not None
+
+    added = batch.changes().add
+    assert [type(r) for r in added if isinstance(r, Flow | Stream)] == []
+    (problem,) = (r for r in added if isinstance(r, Problem))
+    assert problem.code is Reason.WRONG_CONTAINER
+
+
+def test_an_object_that_moved_lets_go_of_where_it_was_or_of_its_copy() -> None:
+    batch = registration()
+    batch.decide(seeking(1, 100, moved=True))
+    batch.decide(seeking(2, 102, moved=True, container="wav"))
+
+    orphans = [r for r in batch.changes().add if isinstance(r, Orphan)]
+
+    assert orphans == [
+        Orphan(STORAGE, "live/1.ts", NOW, ours=False, etag="etag 1"),
+        Orphan(STORAGE, "objects/kept/2", NOW),
+    ]
+
+
+def test_bytes_written_over_a_registered_object_are_refused() -> None:
+    known = replace(
+        media("live/1.ts", "[0:0_2:0)", drop=Drop("live/1.ts", "before", 9), allocated_for=None),
+        instances=(Controlled(STORAGE, "live/1.ts"),),
+    )
+    batch = registration(known)
+
+    error = batch.decide(seeking(1, 100))
+
+    assert error is not None
+    assert "has been written over" in str(error)
+    (problem,) = (r for r in batch.changes().add if isinstance(r, Problem))
+    assert problem.code is Reason.REWRITTEN

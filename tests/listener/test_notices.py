@@ -39,7 +39,7 @@ def test_a_notification_waits_as_it_was_told(intake: Intake) -> None:
         decoded_key="ä%20b",
     )
 
-    intake.notices.append([everything, told()], NOW)
+    intake.notices.append([everything, told()])
 
     assert taken(intake) == [everything, told()]
 
@@ -52,27 +52,27 @@ def test_one_of_an_earlier_release_can_still_be_read(intake: Intake, client: red
 
 def test_the_same_event_a_thousand_times_is_taken_once(intake: Intake) -> None:
     for _ in range(1_000):
-        intake.notices.append([told(etag="e", sequencer="0A")], NOW)
+        intake.notices.append([told(etag="e", sequencer="0A")])
 
     assert taken(intake) == [told(etag="e", sequencer="0A")]
 
 
 def test_an_event_that_comes_again_later_is_let_go(intake: Intake) -> None:
-    intake.notices.append([told(version_id="v1", sequencer="0B")], NOW)
+    intake.notices.append([told(version_id="v1", sequencer="0B")])
     assert len(taken(intake)) == 1
 
-    intake.notices.append([told(version_id="v1", sequencer="0B")], NOW)
-    intake.notices.append([told(version_id="v0", sequencer="0A")], NOW)  # overtaken
-    intake.notices.append([told("drop/b.ts", version_id="v0", sequencer="0A")], NOW)
+    intake.notices.append([told(version_id="v1", sequencer="0B")])
+    intake.notices.append([told(version_id="v0", sequencer="0A")])  # overtaken
+    intake.notices.append([told("drop/b.ts", version_id="v0", sequencer="0A")])
 
     assert [found.key for found in taken(intake)] == ["drop/b.ts"]
 
 
 def test_what_is_no_news_does_not_hide_what_is(intake: Intake) -> None:
     repeated = told(etag="e", sequencer="0A")
-    intake.notices.append([repeated], NOW)
+    intake.notices.append([repeated])
     taken(intake)
-    intake.notices.append([repeated] * 200 + [told("drop/b.ts", etag="e", sequencer="0A")], NOW)
+    intake.notices.append([repeated] * 200 + [told("drop/b.ts", etag="e", sequencer="0A")])
 
     with intake.notices.take(50) as batch:
         assert [noticed.notification.key for noticed in batch] == ["drop/b.ts"]
@@ -81,20 +81,20 @@ def test_what_is_no_news_does_not_hide_what_is(intake: Intake) -> None:
 def test_order_is_kept_within_one_batch(intake: Intake) -> None:
     order = ["0B", "0A", "0C", "0B"]
 
-    intake.notices.append([told(etag="e", sequencer=each) for each in order], NOW)
+    intake.notices.append([told(etag="e", sequencer=each) for each in order])
 
     assert [found.sequencer for found in taken(intake)] == ["0B", "0C"]
 
 
 def test_what_cannot_be_told_apart_is_taken_every_time(intake: Intake) -> None:
-    intake.notices.append([told(), told()], NOW)
+    intake.notices.append([told(), told()])
 
     assert len(taken(intake)) == 2
 
 
 def test_nothing_is_remembered_of_what_was_not_done(intake: Intake) -> None:
     once = told(etag="e", sequencer="0A")
-    intake.notices.append([once, once], NOW)
+    intake.notices.append([once, once])
 
     with suppress(Unavailable), intake.notices.take(50):
         raise Unavailable
@@ -105,7 +105,7 @@ def test_nothing_is_remembered_of_what_was_not_done(intake: Intake) -> None:
 
 
 def test_what_is_remembered_is_forgotten_by_itself(intake: Intake, client: redis.Redis) -> None:
-    intake.notices.append([told(etag="e", sequencer="0A")], NOW)
+    intake.notices.append([told(etag="e", sequencer="0A")])
     taken(intake)
 
     (key,) = client.keys("tams:notices:handled:*")

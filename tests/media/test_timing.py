@@ -9,10 +9,11 @@ from pathlib import Path
 import av
 import pytest
 
+from infra.media.boxes import shape
 from infra.media.errors import UnreadableMedia
 from infra.media.opening import name
 from infra.media.timing import measure
-from schemas.domain.ingest import Measured
+from schemas.domain.ingest import Measured, Shape, Ticking
 from tests.media.making import Recipe, record
 
 
@@ -26,7 +27,44 @@ def test_a_transport_stream_is_measured_by_its_video(tmp_path):
         last_duration_ns=40_000_000,
         sample_count=75,
         key_frame_count=8,
+        ticking=Ticking.WRAPPING,
+        container="mpegts",
+        essence="video",
     )
+
+
+FRAGMENTED = {"movflags": "empty_moov+default_base_moof+frag_keyframe"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ticking", "container", "essence"),
+    [
+        (Recipe(audio=None), Ticking.WRAPPING, "mpegts", "video"),
+        (Recipe(suffix=".mp4", audio=None), Ticking.NOTHING, "mov", "video"),
+        (Recipe(suffix=".mp4", audio=None, options=FRAGMENTED), Ticking.COUNTING, "mov", "video"),
+        (Recipe(suffix=".mkv", audio=None), Ticking.COUNTING, "matroska", "video"),
+        (Recipe(suffix=".wav", codec=None, audio="pcm_s16le"), Ticking.NOTHING, "wav", "audio"),
+    ],
+)
+def test_what_timestamps_count_from_is_told_by_the_container(
+    tmp_path, recipe, ticking, container, essence
+):
+    with record(tmp_path / "r", recipe).open("rb") as file:
+        found = measure(file)
+
+    assert (found.ticking, found.container, found.essence) == (ticking, container, essence)
+    assert found.sample_rate == (48_000 if essence == "audio" else None)
+
+
+def test_the_shape_of_a_file_is_told_by_its_outermost_boxes(tmp_path):
+    recipe = Recipe(suffix=".mp4", audio=None, options=FRAGMENTED)
+    whole = record(tmp_path / "fragmented", recipe).read_bytes()
+    at = whole.index(b"moof") - 4
+    plain = record(tmp_path / "plain", Recipe(suffix=".mp4", audio=None)).read_bytes()
+
+    shapes = [shape(io.BytesIO(each)) for each in (whole, whole[:at], whole[at:], plain, b"x" * 99)]
+
+    assert shapes == [Shape.FRAGMENTED, Shape.INIT, Shape.FRAGMENT, Shape.WHOLE, Shape.WHOLE]
 
 
 def test_an_mp4_is_measured_by_its_video(tmp_path):
@@ -47,6 +85,10 @@ def test_sound_is_measured_in_samples(tmp_path):
         last_duration_ns=20_833,
         sample_count=140 * 1_024,
         key_frame_count=0,
+        ticking=Ticking.NOTHING,
+        container="wav",
+        essence="audio",
+        sample_rate=48_000,
     )
 
 

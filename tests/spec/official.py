@@ -65,8 +65,11 @@ class Document:
         return {operation.name: operation for operation in self._operations()}
 
     def operation(self, method: str, path: str) -> Operation | None:
-        """The operation that a request is for; a path that is named beats one that fits."""
-        for operation in sorted(self.operations.values(), key=lambda each: each.path.count("{")):
+        """The operation that a request is for; a path without parameters comes first."""
+        concrete = path in self.content["paths"]
+        for operation in self.operations.values():
+            if concrete and operation.path != path:
+                continue
             form = re.sub(r"{[^}]*}", "[^/]+", operation.path)
             if operation.method == method.lower() and re.fullmatch(form, path):
                 return operation

@@ -26,7 +26,10 @@ from tests.spec.official import Document, Official
 EXTENSIONS = {
     *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
     *("ingest-problems", "health"),
+    *("flows-flowId-timeline", "health-ingest", "health-ingest-stalls"),
+    *("ingest-scans", "ingest-scans-scanId"),
     *("admin-dead-letters", "admin-dead-letters-letterId", "admin-dead-letters-letterId-replay"),
+    *("ingest-rules", "ingest-rules-ruleId", "ingest-rules-test"),
 }
 
 # Parameters that take more than the specification says.
@@ -129,6 +132,13 @@ def test_request_bodies_have_the_required_fields_of_the_specification(served: Do
     assert set(schemas["FlowGet"]["required"]) == {"id", "source_id", "format"}
     assert set(schemas["ProfilePost"]["required"]) == {"id", "flow_metadata"}
     assert schemas["Link"]["required"] == ["label", "url"]
+
+
+RULE = {"bucket": "tams-media", "prefix": "provoked/", "flow": {"name": "provoked"}}
+
+
+def _rule(api: httpx.Client) -> str:
+    return str(api.post("/ingest-rules", json={**RULE, "enabled": False}).json()["id"])
 
 
 # For every property: a value, and one that it cannot have.
@@ -255,6 +265,8 @@ def _provocations(
     later = {"Prefer": "respond-async"}
     deletion = api.delete(f"/flows/{put_flow(api)}", headers=later).json()["id"]
     profile = put_profile(api)
+    scanned = {"bucket": "tams-media", "prefix": "of/nobody/"}
+    scan = api.post("/ingest-scans", json=scanned).json()["id"]
     letters = [bury_message(store, body) for body in (b"1", b"2")]
     put_aside = bury_offers(store, flow)
     reads = {
@@ -309,7 +321,24 @@ def _provocations(
             "404": f"/admin/dead-letters/{nobody}",
         },
         "ingest-problems": {"200": "/ingest-problems", "400": "/ingest-problems?page=second"},
+        "ingest-rules": {"200": "/ingest-rules", "400": "/ingest-rules?limit=0"},
+        "ingest-rules-ruleId": {
+            "200": f"/ingest-rules/{_rule(api)}",
+            "404": f"/ingest-rules/{nobody}",
+        },
         "health": {"200": "/health"},
+        "health-ingest": {"200": "/health/ingest", "400": "/health/ingest?state=tired"},
+        "health-ingest-stalls": {
+            "200": "/health/ingest/stalls",
+            "400": "/health/ingest/stalls?flow_id=camera",
+        },
+        "flows-flowId-timeline": {
+            "200": f"/flows/{flow}/timeline",
+            "400": f"/flows/{flow}/timeline?tolerance=-1:0",
+            "404": f"/flows/{nobody}/timeline",
+        },
+        "ingest-scans": {"200": "/ingest-scans", "400": "/ingest-scans?sort_by=bucket"},
+        "ingest-scans-scanId": {"200": f"/ingest-scans/{scan}", "404": f"/ingest-scans/{nobody}"},
     }
     requests: dict[tuple[str, str], Callable[[], Any]] = {
         (f"{method}_{name}", status): lambda method=method, path=path: api.request(method, path)
@@ -335,10 +364,16 @@ def _provocations(
     def profiled(profile_id: str, **fields: Any) -> Callable[[], Any]:
         return lambda: api.post(f"/service/profiles/{profile_id}", json=a_profile(nobody, **fields))
 
+    def rules(method: str, path: str, body: object = None) -> Callable[[], Any]:
+        sent = {} if body is None else {"json": body}
+        return lambda: api.request(method, f"/ingest-rules{path}", **sent)
+
     refused = external(0, 2_000)
     cdn = {"url": "https://cdn.example/a", "label": "cdn"}
     backend = api.get("/service/storage-backends").json()[0]["id"]
     ids = {"flowId": flow, "sourceId": source, "profileId": profile, "jobId": job}
+    ids["ruleId"] = _rule(api)
+    ids["scanId"] = scan
     requests |= _property_provocations(api)
     requests |= _job_provocations(api, job, worker)
     return (
@@ -347,6 +382,10 @@ def _provocations(
         | {
             ("POST_service", "200"): lambda: api.post("/service", json={}),
             ("POST_service", "400"): lambda: api.post("/service", json={"name": 5}),
+            ("POST_ingest-scans", "202"): lambda: api.post("/ingest-scans", json=scanned),
+            ("POST_ingest-scans", "400"): lambda: api.post(
+                "/ingest-scans", json={"bucket": "of-nobody"}
+            ),
             ("POST_profiles-profileId", "201"): profiled(nobody),
             ("POST_profiles-profileId", "400"): profiled(profile),
             ("POST_profiles-profileId", "404"): profiled("not-an-id"),
@@ -381,6 +420,19 @@ def _provocations(
                 f"/admin/dead-letters/{letters[1]}"
             ),
             ("DELETE_admin-dead-letters-letterId", "404"): delete(f"/admin/dead-letters/{nobody}"),
+            ("POST_ingest-rules", "201"): rules("POST", "", {**RULE, "enabled": False}),
+            ("POST_ingest-rules", "400"): rules("POST", "", {**RULE, "times": ["guess"]}),
+            ("POST_ingest-rules-test", "200"): rules(
+                "POST", "/test", {"bucket": "tams-media", "key": "nothing/here.ts"}
+            ),
+            ("POST_ingest-rules-test", "400"): rules("POST", "/test", {"bucket": "x", "key": "y"}),
+            ("PUT_ingest-rules-ruleId", "200"): rules(
+                "PUT", f"/{_rule(api)}", {**RULE, "enabled": False}
+            ),
+            ("PUT_ingest-rules-ruleId", "400"): rules("PUT", f"/{_rule(api)}", {"bucket": "x"}),
+            ("PUT_ingest-rules-ruleId", "404"): rules("PUT", f"/{nobody}", RULE),
+            ("DELETE_ingest-rules-ruleId", "204"): rules("DELETE", f"/{_rule(api)}"),
+            ("DELETE_ingest-rules-ruleId", "404"): rules("DELETE", f"/{nobody}"),
             ("POST_objects-instances", "201"): instance(taken["object_id"], **cdn),
             ("POST_objects-instances", "202"): instance(
                 taken["object_id"], prefer="respond-async", storage_id=backend

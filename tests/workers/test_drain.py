@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from schemas.domain.identifiers import FlowId
-from schemas.domain.ingest import BucketEvent, Notification
+from schemas.domain.ingest import BucketEvent, Notification, ProblemQuery
 from schemas.domain.query import Listing, SegmentQuery
 from tasks import ingest, segments
 from tasks.ports import Ports
@@ -48,7 +48,7 @@ def told(key: str, **fields: Any) -> Notification:
 
 
 def act(ports: Ports, *notifications: Notification) -> None:
-    ports.notices.append(notifications, NOW)
+    ports.notices.append(notifications)
     ingest.drain(ports)
     for shard in ports.inbox.waiting():
         segments.flush(ports, shard)
@@ -60,7 +60,7 @@ def registered(ports: Ports, flow_id: FlowId) -> list[str]:
 
 
 def reasons(ports: Ports, key: str) -> list[str]:
-    found = ingest.problems(ports, Listing(1_000)).items
+    found = ingest.problems(ports, ProblemQuery(Listing(1_000))).items
     return [problem.reason for problem in found if problem.key == key]
 
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
+from api import create_app
+from infra.bootstrap import build_ports
+from infra.settings import Settings
 from infra.vast.session import OutcomeUnknown
 from schemas.domain.changes import Changes
 from schemas.domain.errors import Conflict, Unavailable
@@ -15,7 +19,7 @@ from schemas.domain.job import Job, JobState
 from schemas.domain.query import SegmentQuery
 from tasks import flows, segments
 from tasks.ports import Ports
-from tests.making import video
+from tests.making import external, video
 from tests.services.running import Running
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
 
@@ -237,6 +241,32 @@ def test_a_shard_with_too_much_waiting_takes_no_more(ports: Ports) -> None:
 
     segments.flush(ports, shard_of(flow_id))
     assert stored(ports, flow_id) == ["[0:0_1:0)", "[1:0_2:0)"]
+
+
+def test_with_too_much_waiting_a_post_is_503_before_anything_is_appended(
+    services: Running, ports: Ports
+) -> None:
+    flow_id = put_flow(ports)
+    segments.flush(ports, shard_of(flow_id))  # whatever an earlier test left there
+    settings = Settings.from_env({**services.environ, "TAMS_INBOX_HIGH_WATER": "2"})
+    full = build_ports(settings, Celery(broker=settings.redis_url))
+    client = create_app(with_ports(full, queue=ports.queue)).test_client()
+
+    answers = [
+        client.post(
+            f"/flows/{flow_id}/segments",
+            json=[external(start, start + 500), external(start + 500, start + 1_000)],
+            headers={"Prefer": "respond-async"},
+        )
+        for start in (0, 1_000, 2_000)
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 503]
+    assert int(answers[2].headers["Retry-After"]) > 0
+    assert "2 requests waiting to be registered" in answers[2].json["summary"]
+    assert len(ports.inbox.read(shard_of(flow_id), "0-0", 100)) == 2
+    segments.flush(ports, shard_of(flow_id))
+    assert len(stored(ports, flow_id)) == 4
 
 
 def test_ten_thousand_segments_of_one_request_are_registered(ports: Ports) -> None:

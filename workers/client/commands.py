@@ -37,7 +37,7 @@ from workers.client.store import Store, StoreError
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Parsed(click.ParamType[Any]):
+class Parsed(click.ParamType[Any]):
     """A parameter read by a function that raises `ValueError` or `Invalid`."""
 
     def __init__(self, name: str, parse: Any) -> None:  # noqa: ANN401 - of any result
@@ -45,6 +45,7 @@ class _Parsed(click.ParamType[Any]):
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
+        """What `value` means; fails with what is wrong with it."""
         if not isinstance(value, str):
             return value
         try:
@@ -71,11 +72,11 @@ def _moment(text: str) -> int:
     return (passed.days * 86_400 + passed.seconds) * NS_PER_S + passed.microseconds * 1_000
 
 
-_SECONDS: Final = _Parsed("seconds", _seconds)
-_MOMENT: Final = _Parsed("timestamp", _moment)
-_FLOW: Final = _Parsed("flow id", lambda text: str(UUID(text)))
-_TIMERANGE: Final = _Parsed("timerange", TimeRange.parse)
-_API: Final = click.option(
+_SECONDS: Final = Parsed("seconds", _seconds)
+_MOMENT: Final = Parsed("timestamp", _moment)
+_FLOW: Final = Parsed("flow id", lambda text: str(UUID(text)))
+_TIMERANGE: Final = Parsed("timerange", TimeRange.parse)
+API: Final = click.option(
     "--api", envvar="TAMS_API_URL", help="Address of the store's API; else the running store's."
 )
 _CONNECTIONS: Final = click.option(
@@ -97,7 +98,7 @@ _CONNECTIONS: Final = click.option(
     help="Where on the timeline it starts: seconds:nanoseconds, or an ISO 8601 time.",
 )
 @_CONNECTIONS
-@_API
+@API
 def ingest(
     file: Path,
     flow: str | None,
@@ -111,7 +112,7 @@ def ingest(
     Video and audio become flows of their own, collected by a multi flow. Nothing is
     re-encoded. An interrupted run continues when it is repeated.
     """
-    with _complaints(), Store(_api_url(api), connections + 2) as store, _progress() as progress:
+    with complaints(), Store(api_url(api), connections + 2) as store, _progress() as progress:
         ingested = ingest_media(
             store,
             file,
@@ -136,13 +137,13 @@ def ingest(
     help="The file to write; its suffix says the container (.ts, .mp4, .mkv, .wav, ...).",
 )
 @_CONNECTIONS
-@_API
+@API
 def get(flow: str, timerange: TimeRange, output: Path, connections: int, api: str | None) -> None:
     """Write what FLOW plays in TIMERANGE, such as [10:0_20:0), to a file.
 
     Video starts at the last key frame at or before the start. Put the timerange into quotes.
     """
-    with _complaints(), Store(_api_url(api), connections + 2) as store, _progress() as progress:
+    with complaints(), Store(api_url(api), connections + 2) as store, _progress() as progress:
         got = get_media(store, flow, timerange, output, connections=connections, progress=progress)
     for line in _got_lines(got):
         click.echo(line)
@@ -150,25 +151,26 @@ def get(flow: str, timerange: TimeRange, output: Path, connections: int, api: st
 
 
 @click.command()
-@_API
+@API
 def demo(api: str | None) -> None:
     """Make a recording, put it into the store both ways, read it back, and compare.
 
     Exit status 0 only if everything agrees.
     """
-    with _complaints():
+    with complaints():
         facts = read_endpoints(data_dir())
         if "s3" not in facts:
             raise SettingsError(
                 f"{data_dir()} does not say how to reach S3: run this in the data directory of "
                 "a store started with `tams up` (TAMS_DATA_DIR)"
             )
-        with Store(_api_url(api)) as store:
+        with Store(api_url(api)) as store:
             agreed = run_demo(store, facts["s3"])
     raise SystemExit(0 if agreed else 1)
 
 
-def _api_url(given: str | None) -> str:
+def api_url(given: str | None) -> str:
+    """The address of the API: as given, or that of the running store."""
     url = given or read_endpoints(data_dir()).get("api")
     if not url:
         raise SettingsError(
@@ -179,7 +181,7 @@ def _api_url(given: str | None) -> str:
 
 
 @contextmanager
-def _complaints() -> Iterator[None]:
+def complaints() -> Iterator[None]:
     """Turn what goes wrong on purpose into one line."""
     try:
         yield

@@ -137,13 +137,7 @@ class Store:
             query["accept_get_urls"] = ""
         if newest_first:
             query["reverse_order"] = "true"
-        answer = self._call("GET", f"flows/{flow_id}/segments", params=query)
-        while True:
-            yield from answer.json()
-            following = answer.links.get("next", {}).get("url")
-            if following is None:
-                return
-            answer = self._call("GET", urljoin(str(answer.url), following))
+        return self._pages(f"flows/{flow_id}/segments", query)
 
     def download(self, url: str, path: Path) -> None:
         """Fetch the object at `url` (relative ones are the store's own) into `path`."""
@@ -159,6 +153,41 @@ class Store:
                 return answer
 
         self._repeated(fetch, f"downloading {url.partition('?')[0]}")
+
+    def rules(self) -> Iterator[Json]:
+        """The ingest rules, in the order they are tried."""
+        return self._pages("ingest-rules", {})
+
+    def rule(self, rule_id: str) -> Json:
+        """One ingest rule."""
+        return _object(self._call("GET", f"ingest-rules/{rule_id}"))
+
+    def create_rule(self, rule: Json) -> Json:
+        """Create an ingest rule; it, with its id."""
+        return _object(self._call("POST", "ingest-rules", json=rule))
+
+    def change_rule(self, rule_id: str, rule: Json) -> None:
+        """Put `rule` in the place of an ingest rule."""
+        self._call("PUT", f"ingest-rules/{rule_id}", json=rule)
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Delete an ingest rule."""
+        self._call("DELETE", f"ingest-rules/{rule_id}")
+
+    def test_rules(self, bucket: str, key: str, metadata: Mapping[str, str]) -> Json:
+        """What would become of an object, as the store tells it."""
+        wanted = {"bucket": bucket, "key": key, "metadata": metadata}
+        return _object(self._call("POST", "ingest-rules/test", json=wanted))
+
+    def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Json]:
+        """Every item of a list, page after page."""
+        answer = self._call("GET", path, params=query)
+        while True:
+            yield from answer.json()
+            following = answer.links.get("next", {}).get("url")
+            if following is None:
+                return
+            answer = self._call("GET", urljoin(str(answer.url), following))
 
     def _slot(self, item: Json) -> Slot:
         put = item["put_url"]

@@ -45,12 +45,12 @@ def _begin() -> Response | None:
     given = request.headers.get(HEADER)
     if given is None or request.method != "POST" or request.url_rule is None:
         return None
+    fingerprint = _fingerprint()  # first, since a body that is left unread ends the connection
     if not (0 < len(given) <= _LONGEST and given.isascii() and given.isprintable()):
         raise Invalid(
             f"{HEADER} must have 1 to {_LONGEST} printable ASCII characters", field=HEADER
         )
-    key, fingerprint = _digest(PRINCIPAL, given), _fingerprint()
-    answers = ports().answers
+    key, answers = _digest(PRINCIPAL, given), ports().answers
     kept = answers.begin(key, fingerprint)
     if kept is not None and kept.answer is None and kept.fingerprint == fingerprint:
         answers.wait(key, ports().limits.async_after_s)

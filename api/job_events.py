@@ -35,7 +35,15 @@ _BEAT_S: Final = 5.0
 _RETRY_MS: Final = 2_000
 
 _EVENTS: Final[dict[str, Any]] = {
-    "schema": {"type": "string"},
+    "schema": {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string", "enum": ["job", "reset"]},
+            "id": {"type": "string"},
+            "data": {"type": "string", "description": "JSON; of an event `job`, a job."},
+        },
+        "required": ["event", "id", "data"],
+    },
     "content_type": "text/event-stream",
     "description": "Server-sent events: `job` with a job as JSON, and `reset`.",
     "headers": {
@@ -87,7 +95,7 @@ def _last_event_id(given: str | None) -> str | None:
         ValidationError: when the header is not an id we gave out.
     """
     header = request.headers.get("Last-Event-ID")
-    if not header:
+    if header is None:
         return given
     try:
         EVENT_ID(header)

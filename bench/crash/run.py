@@ -3,11 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
+from uuid import UUID
 
 import boto3
 import httpx
@@ -15,10 +17,10 @@ import psutil
 import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bench.crash.plan import Drop, Piece, Plan, Request, plan
+from bench.crash.plan import CLIENTS, Drop, Piece, Plan, Request, plan
 from bench.crash.verdict import Found, Report, faults, listed_otherwise
 from schemas.domain.errors import Unavailable
-from tests.making import put_flow
+from tests.making import video
 from tests.services.running import Running, running_store
 
 VICTIMS = ("api", "api child", "worker", "worker child", "bulk", "beat", "listener")
@@ -39,7 +41,9 @@ def crash(
     began = time.monotonic()
     with running_store(directory) as store:
         with httpx.Client(base_url=store.facts["api"], timeout=60) as api:
-            flows = [put_flow(api) for _ in range(_FLOWS)]
+            flows = [str(UUID(int=rng.getrandbits(128), version=4)) for _ in range(_FLOWS)]
+            for flow_id in flows:
+                api.put(f"/flows/{flow_id}", json=video(flow_id)).raise_for_status()
         run = Run(store, plan(rng, flows, segments, files, kills), rng, limit_s)
         run.carry_out()
         found = Found.read(store)
@@ -104,27 +108,18 @@ class Run:
 
     def carry_out(self) -> None:
         """Do it all and wait until nothing is left to be done; a failure is raised."""
-        failures: list[BaseException] = []
-
-        def task(function: Callable[..., None], *arguments: Any) -> Thread:
-            def run() -> None:
-                try:
-                    function(*arguments)
-                except BaseException as error:  # noqa: BLE001 - raised below, in the main thread
-                    failures.append(error)
-                    self.stopped.set()
-
-            thread = Thread(target=run)
-            thread.start()
-            return thread
-
         rngs = [Random(self.rng.random()) for _ in self.plan.requests]
-        threads = [task(self._client, *each) for each in zip(self.plan.requests, rngs, strict=True)]
-        threads += [task(self._drop_files), task(self._kill)]
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+        with ThreadPoolExecutor(CLIENTS + 2) as pool:
+            tasks = [
+                pool.submit(self._client, *each)
+                for each in zip(self.plan.requests, rngs, strict=True)
+            ]
+            tasks += [pool.submit(self._drop_files), pool.submit(self._kill)]
+            done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+            if any(each.exception() for each in done):
+                self.stopped.set()
+        for each in tasks:
+            each.result()
         self._settle()
 
     @property
@@ -266,6 +261,8 @@ class Run:
 
     def _settle(self) -> None:
         """Wait until nothing waits in the broker and every file is accounted for."""
+        if unanswered := self.ledger.total - len(self.ledger.answers):
+            self.ledger.fault("unfinished", f"{unanswered} segments were not answered in time")
         broker = redis.Redis.from_url(self.store.facts["redis"])
         while not self._settled(broker):
             if self.out_of_time:

@@ -74,7 +74,7 @@ def celery_setup_app(
     for name, value in services.environ.items():
         monkeypatch.setenv(name, value)
     app = Celery("tams")
-    app.config_from_object(SimpleNamespace(**runpy.run_path("celeryconfig.py")))
+    app.config_from_object(SimpleNamespace(**runpy.run_module("celeryconfig")))
     app.conf.update(celery_setup_config)
     return app
 

@@ -71,7 +71,7 @@ class Bucket:
 
     def tell(self, *names: str) -> None:
         told = [Notification(self.backend.bucket, self.prefix + name, "test") for name in names]
-        self.ports.notices.append(told, self.ports.clock.now())
+        self.ports.notices.append(told)
 
     def act(self) -> None:
         while self.ports.notices.waiting() or self.ports.inbox.waiting():

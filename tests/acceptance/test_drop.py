@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -14,8 +12,7 @@ import pytest
 from infra.media.demo import make_recording
 from tests.making import listed, put_flow, timeranges
 from tests.services.running import Running, clean_environment
-
-_DEADLINE_S = 60.0
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +30,6 @@ def s3(store_facts: dict[str, Any]) -> Any:
 @pytest.fixture(scope="session")
 def bucket(store_facts: dict[str, Any]) -> str:
     return str(store_facts["s3"]["bucket"])
-
-
-def eventually(find: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not (found := find()):
-        assert time.monotonic() < deadline, "nothing came of it in time"
-        time.sleep(0.1)
-    return found
 
 
 def problem_of(api: httpx.Client, key: str) -> Any:

@@ -1,7 +1,6 @@
 """Files of every kind of encoder, dropped into the bucket of a running store, by rule."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +13,8 @@ import pytest
 
 from tests.making import listed, new_id, put_flow, timeranges, video
 from tests.media.making import Recipe, record
+from tests.waiting import eventually
 
-_DEADLINE_S = 60.0
 START = "2026-11-25T12:00:00Z"
 START_S = int(datetime.fromisoformat(START).timestamp())
 
@@ -83,14 +82,6 @@ def place(api: httpx.Client, s3: Any, store_facts: dict[str, Any]) -> Iterator[D
     yield dropping
     for rule_id in dropping.rules:
         api.delete(f"/ingest-rules/{rule_id}")
-
-
-def eventually(find: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not (found := find()):
-        assert time.monotonic() < deadline, "nothing came of it in time"
-        time.sleep(0.1)
-    return found
 
 
 def ts(tmp_path: Path, number: int, first_frame: int, frames: int = 50) -> Path:

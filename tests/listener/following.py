@@ -1,10 +1,8 @@
 """Feeds followed for as long as a test looks on."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from typing import Any
 
 from infra.feeds.address import FeedAddress
 from infra.feeds.feed import Take, follow, open_feed
@@ -40,11 +38,3 @@ class Taker:
             self.refused.append(body)
             raise RuntimeError("not now")
         self.taken.append(body)
-
-
-def eventually(find: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not (found := find()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.listener.following import eventually
 from tests.services.running import clean_environment
+from tests.waiting import eventually
 
 _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 _STOP_S = 20.0

@@ -12,8 +12,9 @@ from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
 from tests.listener.conftest import taken
-from tests.listener.following import Taker, eventually, followed
+from tests.listener.following import Taker, followed
 from tests.listener.servers import rabbitmq_server
+from tests.waiting import eventually
 
 QUEUE = "bucket-events"
 

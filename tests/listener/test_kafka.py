@@ -18,8 +18,9 @@ from tasks import notices
 from tasks.ports import Intake
 from tests.http import samples
 from tests.listener.conftest import taken
-from tests.listener.following import Taker, eventually, followed
+from tests.listener.following import Taker, followed
 from tests.making import new_id
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import redis
 from tasks.ports import Intake
 from tests.http import samples
 from tests.listener.conftest import taken
-from tests.listener.following import Taker, eventually, followed
+from tests.listener.following import Taker, followed
 from tests.services.running import Running, clean_environment
+from tests.waiting import eventually
 
 ACCESS = json.dumps(samples.MINIO_REDIS_ACCESS).encode()
 

@@ -44,7 +44,8 @@ class Bells:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_services(tmp_path_factory.mktemp("services"), TAMS_SHARDS=str(SHARDS)) as running:
+    environ = {"TAMS_SHARDS": str(SHARDS), "TAMS_EVENTS_PACE_MS": "0"}
+    with running_services(tmp_path_factory.mktemp("services"), **environ) as running:
         settings = running.settings
         prepare(settings.backends, settings.cors_origins)
         migrate(Database(settings.vast), settings.vast, settings.shards)

@@ -5,23 +5,49 @@
 * `relay` moves what is there, oldest first, in one transaction: a crash loses and doubles nothing,
   and of two at once the database lets one come first.
 * It finds out who collects what the events are about, once for all of them.
+* Who follows the log is told every event that is wanted, in order, from any place in it that is
+  kept; and that some were missed, if it is not.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from schemas.domain.changes import Changes
 from schemas.domain.collections import Collections
 from schemas.domain.errors import Unavailable
-from schemas.domain.event import EventLog, Outgoing, collectors_of, next_of
+from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collectors_of, next_of
+from schemas.domain.storage import UrlFilter
+from schemas.http.events import event_json
 from schemas.tables.details import completed, inits_missing
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
+from tasks.urls import get_urls
 
 _EVENTS_AT_ONCE: Final = 2_000
 _SEGMENTS_AT_ONCE: Final = 20_000
 _FORGOTTEN_AT_ONCE: Final = 1_000
+_TOLD_AT_ONCE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Events have been forgotten before they were seen; those after this place follow."""
+
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Everything that is wanted up to this place in the log has been told."""
+
+    place: int
+
+
+# What a follower is told.
+Told = Event | Reset | Reached
 
 
 def announce(queue: TaskQueue) -> None:
@@ -63,6 +89,55 @@ def forget(ports: Ports) -> None:
 
     while ports.metadata.transact(decide) == _FORGOTTEN_AT_ONCE:
         pass
+
+
+def follow(ports: Ports, wanted: EventFilter, after: int | None, beat_s: float) -> Iterator[Told]:
+    """The events after a place in the log, by default from now on; never ends.
+
+    Something comes at once, and then every `beat_s`, about.
+    """
+    place = _end(ports) if after is None else after
+    yield Reached(place)
+    spoke, heard = ports.clock.now(), place
+    while True:
+        forgotten, found, place = _next(ports, place)
+        if forgotten:
+            yield Reset(place)
+        chosen = [event for event in found if wanted(event)]
+        yield from chosen
+        place = found[-1].sequence if found else place
+        if forgotten or chosen:
+            spoke = ports.clock.now()
+        elif (ports.clock.now() - spoke).total_seconds() >= beat_s:
+            yield Reached(place)
+            spoke = ports.clock.now()
+        if not found:  # what was heard of and is not there belongs to another log
+            heard = ports.log_bell.wait(max(heard, place), beat_s)
+
+
+def body(
+    ports: Ports, event: Event, urls: UrlFilter, *, with_object_timerange: bool
+) -> dict[str, Any]:
+    """The JSON that tells of `event`, with the URLs that `urls` lets through."""
+    return event_json(
+        event,
+        lambda item: get_urls(ports, item, urls),
+        with_object_timerange=with_object_timerange,
+    )
+
+
+def _end(ports: Ports) -> int:
+    with ports.metadata.read() as snapshot:
+        return snapshot.event_log().last
+
+
+def _next(ports: Ports, place: int) -> tuple[bool, list[Event], int]:
+    """Whether events after `place` were forgotten; the next ones, and the place before them."""
+    with ports.metadata.read() as snapshot:
+        log = snapshot.event_log()
+        forgotten = not log.remembers(place)
+        place = log.first - 1 if forgotten else place
+        return forgotten, snapshot.events_after(place, _TOLD_AT_ONCE), place
 
 
 def _something_waits(ports: Ports) -> bool:

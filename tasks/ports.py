@@ -368,8 +368,8 @@ class LogBell(Protocol):
     def tell(self, last: int) -> None:
         """Wake whoever waits: `last` is the place of the latest event in the log."""
 
-    def wait(self, after: int, timeout_s: float) -> bool:
-        """Wait until there is something after that place in the log; whether there is."""
+    def wait(self, after: int, timeout_s: float) -> int:
+        """The place that was told last, once it comes after `after`; `after` if none did."""
 
 
 class DeadOfferStore(Protocol):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
-from typing import Final
+from typing import Any, Final, cast
 
 from infra.broker.connection import Broker
 
@@ -39,8 +39,9 @@ class RedisLogBell:
             pipe.xadd(_LAST, {"": ""}, id=f"{last}-1")
             pipe.execute()
 
-    def wait(self, after: int, timeout_s: float) -> bool:
-        """Wait until there is something after that place; whether there is."""
+    def wait(self, after: int, timeout_s: float) -> int:
+        """The place that was told last, once it comes after `after`; see `LogBell.wait`."""
         block_ms = max(1, ceil(timeout_s * 1_000))
         with self._broker.translated() as client:
-            return bool(client.xread({_LAST: f"{after}-1"}, count=1, block=block_ms))
+            found = cast("Any", client.xread({_LAST: f"{after}-1"}, count=1, block=block_ms))
+        return int(found[0][1][0][0].partition(b"-")[0]) if found else after

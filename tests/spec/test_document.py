@@ -24,7 +24,7 @@ from tests.spec.official import Document, Official
 
 # Ours beyond the specification.
 EXTENSIONS = {
-    *("jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
+    *("events", "jobs", "jobs-jobId", "jobs-events", "jobs-jobId-events"),
     *("ingest-problems", "health"),
     *("flows-flowId-timeline", "health-ingest", "health-ingest-stalls"),
     *("ingest-scans", "ingest-scans-scanId"),

@@ -59,20 +59,21 @@ def announce(queue: TaskQueue) -> None:
 def relay(ports: Ports) -> None:
     """Move what is in the outbox into the log, and call again when there is more."""
     with ports.log_bell.turn() as mine:
-        if not mine:  # whoever has the turn looks once more after it
+        if not mine:  # the sweep calls until whoever had it is known to be gone
             return
         ports.queue.begun(Work.RELAY)
-        last = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
+        last, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
         if last is not None:
             ports.log_bell.tell(last)
-    if _something_waits(ports):
-        ports.queue.begun(Work.RELAY)  # who was called meanwhile may have gone away
+    if more:
         ports.queue.call(Work.RELAY)
 
 
 def sweep(ports: Ports) -> None:
     """Call for the relay when something is in the outbox."""
-    if _something_waits(ports):
+    with ports.metadata.read() as snapshot:
+        waiting = snapshot.posted()
+    if waiting:
         ports.queue.call(Work.RELAY)
 
 
@@ -140,16 +141,14 @@ def _next(ports: Ports, place: int) -> tuple[bool, list[Event], int]:
         return forgotten, snapshot.events_after(place, _TOLD_AT_ONCE), place
 
 
-def _something_waits(ports: Ports) -> bool:
-    with ports.metadata.read() as snapshot:
-        return snapshot.posted()
+def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[int | None, bool]]:
+    """Everything there is, up to some amount, in the log.
 
-
-def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, int | None]:
-    """Everything there is, up to some amount, in the log; the place of the last event there."""
+    The place of the last event there, if there is something new; whether there is more to move.
+    """
     outbox = snapshot.outbox()
     if not outbox:
-        return Changes(), None
+        return Changes(), (None, False)
     moving = next_of(outbox, events=_EVENTS_AT_ONCE, segments=_SEGMENTS_AT_ONCE)
     log, collected = snapshot.event_log(), collections(snapshot)
     collectors = collectors_of(outbox, collected)
@@ -162,8 +161,8 @@ def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, int | None]:
             range(log.last + 1, last + 1), moving, details, strict=True
         )
     ]
-    moved = EventLog(log.first, last)
-    return Changes(add=tuple(events), replace=(moved,), remove=tuple(moving)), last
+    changes = Changes(add=tuple(events), replace=(EventLog(log.first, last),), remove=tuple(moving))
+    return changes, (last, len(moving) < len(outbox))
 
 
 def _details(

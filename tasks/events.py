@@ -9,10 +9,11 @@
   kept; and that some were missed, if it is not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 from typing import Any, Final
 
 from schemas.domain.changes import Changes
@@ -92,16 +93,51 @@ def forget(ports: Ports) -> None:
         pass
 
 
-def follow(ports: Ports, wanted: EventFilter, after: int | None, beat_s: float) -> Iterator[Told]:
+class Tail:
+    """What comes next in the log, read once for all of a process who are at the same place."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._reading = Lock()
+        self._place = -1
+        self._events: Sequence[Event] = ()
+
+    def after(self, place: int) -> tuple[int, Sequence[Event]]:
+        """Some of the next events, and the place before them.
+
+        That is another one than `place` when the events after that are not kept any more.
+        """
+        with self._reading:
+            if place != self._place or not self._events:
+                self._place, self._events = self._read(place)
+            return self._place, self._events
+
+    def end(self) -> int:
+        """The place of the last event."""
+        with self._ports.metadata.read() as snapshot:
+            return snapshot.event_log().last
+
+    def _read(self, place: int) -> tuple[int, Sequence[Event]]:
+        with self._ports.metadata.read() as snapshot:
+            log = snapshot.event_log()
+            place = place if log.remembers(place) else log.first - 1
+            return place, snapshot.events_after(place, _TOLD_AT_ONCE)
+
+
+def follow(
+    ports: Ports, tail: Tail, wanted: EventFilter, after: int | None, beat_s: float
+) -> Iterator[Told]:
     """The events after a place in the log, by default from now on; never ends.
 
     Something comes at once, and then every `beat_s`, about.
     """
-    place = _end(ports) if after is None else after
+    place = tail.end() if after is None else after
     yield Reached(place)
     spoke, heard = ports.clock.now(), place
     while True:
-        forgotten, found, place = _next(ports, place)
+        start, found = tail.after(place)
+        forgotten = start != place
+        place = start
         if forgotten:
             yield Reset(place)
         chosen = [event for event in found if wanted(event)]
@@ -125,20 +161,6 @@ def body(
         lambda item: get_urls(ports, item, urls),
         with_object_timerange=with_object_timerange,
     )
-
-
-def _end(ports: Ports) -> int:
-    with ports.metadata.read() as snapshot:
-        return snapshot.event_log().last
-
-
-def _next(ports: Ports, place: int) -> tuple[bool, list[Event], int]:
-    """Whether events after `place` were forgotten; the next ones, and the place before them."""
-    with ports.metadata.read() as snapshot:
-        log = snapshot.event_log()
-        forgotten = not log.remembers(place)
-        place = log.first - 1 if forgotten else place
-        return forgotten, snapshot.events_after(place, _TOLD_AT_ONCE), place
 
 
 def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[int | None, bool]]:

@@ -553,8 +553,16 @@ def test_events_are_forgotten_in_order_and_that_is_told(ports: Ports) -> None:
         assert snapshot.position_at(ports.clock.now()) == log.last
 
 
+def follow(
+    ports: Ports, wanted: EventFilter, after: int | None, beat_s: float
+) -> Iterator[events.Told]:
+    return events.follow(ports, events.Tail(ports), wanted, after, beat_s)
+
+
 def test_who_follows_is_told_what_comes_as_soon_as_it_does(ports: Ports) -> None:
-    told = events.follow(ports, EventFilter(frozenset({CREATED})), None, beat_s=60)
+    told = events.follow(
+        ports, events.Tail(ports), EventFilter(frozenset({CREATED})), None, beat_s=60
+    )
     begun = next(told)
 
     with ThreadPoolExecutor(1) as pool:
@@ -569,7 +577,9 @@ def test_who_follows_is_told_what_comes_as_soon_as_it_does(ports: Ports) -> None
 
 
 def test_who_is_told_nothing_is_told_how_far_that_went(ports: Ports) -> None:
-    told = events.follow(ports, EventFilter(flow_ids=frozenset()), None, beat_s=0)
+    told = events.follow(
+        ports, events.Tail(ports), EventFilter(flow_ids=frozenset()), None, beat_s=0
+    )
     start = next(told)
     flow_id = put_flow(ports)
     flows.change(ports, flow_id, lambda flow: flow.with_field("label", "new"), by="test")
@@ -597,9 +607,31 @@ def test_who_comes_after_events_were_forgotten_is_told_so_and_then_what_is_kept(
     put_flow(ports)
     kept = logged(ports, start + 2)
 
-    told = list(islice(events.follow(ports, EventFilter(), start, beat_s=60), 4))
+    told = list(islice(follow(ports, EventFilter(), start, beat_s=60), 4))
 
     assert told == [events.Reached(start), events.Reset(start + 2), *kept]
+
+
+def test_who_follows_from_one_place_reads_the_log_once(ports: Ports) -> None:
+    start = position(ports)
+    put_flow(ports)
+    logged(ports, start)
+    reads = []
+
+    class Counting(Through):
+        """Counts reads."""
+
+        def read(self) -> Any:
+            reads.append(1)
+            return self.inner.read()
+
+    tail = events.Tail(with_ports(ports, metadata=Counting(ports.metadata)))
+    told = [events.follow(ports, tail, EventFilter(), start, beat_s=60) for _ in range(3)]
+    seen = [[next(each) for _ in range(3)] for each in told]
+
+    assert [type(each) for each in seen[0]] == [events.Reached, Event, Event]
+    assert seen == [seen[0]] * 3
+    assert len(reads) == 1
 
 
 def test_a_place_of_another_log_is_no_place_of_this_one(ports: Ports) -> None:
@@ -608,7 +640,7 @@ def test_a_place_of_another_log_is_no_place_of_this_one(ports: Ports) -> None:
     beyond = position(ports) + 1
     ports.log_bell.tell(beyond + 100)  # as the broker would after the database was set back
 
-    told = events.follow(ports, EventFilter(), beyond, beat_s=0.2)
+    told = follow(ports, EventFilter(), beyond, beat_s=0.2)
     first, reset, *_ = islice(told, 2)
 
     assert first == events.Reached(beyond)

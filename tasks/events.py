@@ -7,6 +7,7 @@
 * It finds out who collects what the events are about, once for all of them.
 * Who follows the log is told every event that is wanted, in order, from any place in it that is
   kept; and that some were missed, if it is not.
+* Arrow is imported late: every process imports this module, and not every one needs that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,6 @@ from schemas.domain.collections import Collections
 from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collectors_of, next_of
 from schemas.domain.storage import UrlFilter
-from schemas.http.events import event_json
-from schemas.tables.details import completed, inits_missing
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
 from tasks.urls import get_urls
@@ -156,6 +155,8 @@ def body(
     ports: Ports, event: Event, urls: UrlFilter, *, with_object_timerange: bool
 ) -> dict[str, Any]:
     """The JSON that tells of `event`, with the URLs that `urls` lets through."""
+    from schemas.http.events import event_json  # noqa: PLC0415 - it takes Arrow
+
     return event_json(
         event,
         lambda item: get_urls(ports, item, urls),
@@ -191,6 +192,8 @@ def _details(
     snapshot: Snapshot, moving: list[Outgoing], collected: Collections
 ) -> list[dict[str, Any]]:
     """The details of events, with the init objects they lack and what their sources collect."""
+    from schemas.tables.details import completed, inits_missing  # noqa: PLC0415 - it takes Arrow
+
     missing = {name for each in moving for name in inits_missing(each.detail)}
     inits = snapshot.objects(missing) if missing else {}
     return [completed(each, inits, collected) for each in moving]

@@ -13,8 +13,9 @@ import pyarrow as pa
 from vastdb import errors
 
 from infra.settings import VastSettings
+from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.tables.definitions import CLAIMS, FLOWS, OBJECTS, SEGMENTS, SHARDS, TABLES

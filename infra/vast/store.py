@@ -17,8 +17,9 @@ from typing import Any, Final, TypeVar
 from zlib import crc32
 
 from infra.vast.coverage import coverage_of
+from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.session import Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion

@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.catalogue import SCENARIOS
-from bench.measures import Result
+from bench.load import Unexpected
+from bench.measures import Check, Result
 from bench.store import Bench, a_bench
 
 
@@ -68,7 +69,10 @@ def _measured(bench: Bench, name: str) -> Result:
     console = bench.console
     console.print(f"\n[bold]{name}[/bold]: {_purpose(name)}")
     bench.settle()
-    result = SCENARIOS[name](bench)
+    try:
+        result = SCENARIOS[name](bench)
+    except Unexpected as error:  # the others may still be measured
+        result = Result([], checks=[Check("it ran to its end", str(error))])
     for figure in result.figures:
         each = figure.json()
         line = f"  {figure.value:,.1f} {each['unit']}"

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from bench import listing, registering
+from bench import contending, deleting, dropping, growing, listing, registering
 from bench.store import Scenario
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "grow": growing.grow,
     "register-one": registering.register_one,
     "register-flows": registering.register_flows,
     "read-your-write": registering.read_your_write,
@@ -15,4 +16,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "list": listing.list_spans,
     "list-urls": listing.list_urls,
     "page": listing.page,
+    "mixed": contending.mixed,
+    "drop": dropping.drop,
+    "race": contending.race,
+    "page-drift": contending.page_drift,
+    "delete": deleting.delete,
+    "many-flows": growing.many_flows,
 }

@@ -106,14 +106,14 @@ class Floors:
     def _put(self) -> Callable[[], object]:
         from infra.s3 import connect  # noqa: PLC0415 - slow to import, seldom needed
 
-        store = self._settings.s3
-        client, numbers = connect(store, store.endpoint), count()
+        place = self._settings.backends[0]
+        client, numbers = connect(place.store, place.store.endpoint), count()
 
         def put() -> None:
             # Keys of the store's own raise no questions about what the file means.
-            place = {"Bucket": store.bucket, "Key": f"objects/bench-{next(numbers)}"}
-            client.put_object(**place, Body=b"x" * 188)
-            client.head_object(**place)
+            key = f"objects/bench-{next(numbers)}"
+            client.put_object(Bucket=place.backend.bucket, Key=key, Body=b"x" * 188)
+            client.head_object(Bucket=place.backend.bucket, Key=key)
 
         return put
 

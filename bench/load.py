@@ -14,12 +14,12 @@ import time
 import traceback
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 _TIMEOUT_S = 120
 _SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the driver's threads' locks
@@ -59,6 +59,17 @@ class Connection:
         return self._ask(
             kind, b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path, self._host), expected
         )
+
+    def pages(self, kind: str, path: bytes, query: str) -> Iterator[bytes]:
+        """The bodies of a list's pages, from the first to the last."""
+        page = b"%s?%s" % (path, query.encode())
+        while True:
+            answer = self.get(kind, page)
+            yield answer.body
+            key = answer.headers.get(b"x-paging-nextkey")
+            if key is None:
+                return
+            page = b"%s?%s&page=%s" % (path, query.encode(), quote(key).encode())
 
     def send(
         self,

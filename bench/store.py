@@ -21,7 +21,15 @@ from rich.console import Console
 from bench.floors import Floors
 from bench.load import Connection, Drive, Script, drive
 from bench.measures import Check, Latency, Result
-from bench.scripts import Pages, Register, object_id, place_of, timerange
+from bench.scripts import (
+    Pages,
+    Register,
+    object_id,
+    offers,
+    place_of,
+    segments_path,
+    timerange,
+)
 from tests.making import video
 from tests.services.running import Running, running_store
 
@@ -120,14 +128,16 @@ class Bench:
     ) -> tuple[Flow, Drive | None]:
         """Bring a flow to `size` segments, without gaps."""
         flow = into or Flow(self.put_flow(), set())
-        first, missing = len(flow.places), size - len(flow.places)
+        first, missing = max(flow.places, default=-1) + 1, size - len(flow.places)
         lanes = FILLERS if missing >= FILLERS * 1_000 else 1
         per_post = min(1_000, missing // lanes)
         if not per_post:
             return flow, None
         steps = missing // (lanes * per_post)
         began = time.perf_counter()
-        scripts = [Register(flow.id, lane, lanes, per_post, first, stored) for lane in range(lanes)]
+        scripts = [
+            Register(flow.id, lane, lanes, per_post, first, stored=stored) for lane in range(lanes)
+        ]
         done = self.drive(scripts, steps=steps)
         flow.places.update(*(script.acknowledged for script in done.scripts))
         took = time.perf_counter() - began
@@ -135,21 +145,22 @@ class Bench:
         flow, _ = self.fill(size, flow, stored=stored)
         return flow, done
 
-    def listed(self, flow: Flow) -> Check:
-        """Whether exactly the segments of `flow` are listed, once, in order, as they were told."""
-        name = f"{len(flow.places)} segments acknowledged are listed"
-        pages = Pages(flow.id, LARGEST_PAGE)
+    def mend(self, flow: Flow) -> None:
+        """Register what clients that stopped at different places left out between them."""
+        missing = sorted(set(range(max(flow.places))) - flow.places)
         with self.client() as to:
-            pages.step(0, to)
-        places = []
-        for item in pages.items:
-            places.append(place := place_of(item))
-            if (item["object_id"], item["timerange"]) != (
-                object_id(flow.id, place),
-                timerange(place, place),
-            ):
-                return Check(name, f"{item} was never offered")
-        return Check(name, _difference(places, flow.places))
+            for start in range(0, len(missing), 1_000):
+                body = offers(flow.id, missing[start : start + 1_000])
+                to.send("mend", b"POST", segments_path(flow.id), body)
+        flow.places.update(missing)
+
+    def listed(self, *flows: Flow) -> Check:
+        """Whether exactly the segments of `flows` are listed, once, in order, as they were told."""
+        with self.client() as to:
+            faults = [fault for flow in flows if (fault := _fault(to, flow))]
+        total = sum(len(flow.places) for flow in flows)
+        where = f" in {len(flows)} flows" if len(flows) > 1 else ""
+        return Check(f"{total} segments acknowledged are listed{where}", "; ".join(faults)[:1_000])
 
     def result(self, done: Drive, flows: Collection[Flow] = (), **more: Any) -> Result:
         """The result of a drive after which `flows` have what their places say."""
@@ -157,7 +168,7 @@ class Bench:
             latency={kind: Latency.of(done.timing(kind)) for kind in done.kinds},
             cpu_s=dict(done.cpu_s),
             seconds=done.seconds,
-            checks=[self.listed(flow) for flow in flows],
+            checks=[self.listed(*flows)] if flows else [],
             notes={"retries after 503": done.retries} if done.retries else {},
             **more,
         )
@@ -190,7 +201,20 @@ def a_bench(
         yield Bench(store, console, seconds=seconds, size=size, long=long)
 
 
-def _difference(listed: Sequence[int], expected: Collection[int]) -> str:
+def _fault(to: Connection, flow: Flow) -> str:
+    """How the list of a flow differs from what it should be, if it does."""
+    pages = Pages(flow.id, LARGEST_PAGE)
+    pages.step(0, to)
+    places = []
+    for item in pages.items:
+        places.append(place := place_of(item))
+        offered = object_id(flow.id, place), timerange(place, place)
+        if (item["object_id"], item["timerange"]) != offered:
+            return f"{item} was never offered"
+    return difference(places, flow.places)
+
+
+def difference(listed: Sequence[int], expected: Collection[int]) -> str:
     """How a list of places differs from those expected, if it does."""
     if listed == sorted(expected):
         return ""

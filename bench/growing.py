@@ -15,7 +15,7 @@ from tests.making import video
 _SMALL = 1_000
 _STAGES = (_SMALL, 10_000, 100_000)
 _LONG_STAGES = (*_STAGES, 1_000_000)
-_FLOWS, _LONG_FLOWS = 1_000, 10_000
+_FLOWS, _LONG_FLOWS = 200, 10_000
 _SPAN = 300
 
 
@@ -35,15 +35,18 @@ def grow(bench: Bench) -> Result:
     flow, stages = Flow(bench.put_flow(), set()), []
     for size in sizes:
         _, filled = bench.fill(size, flow)
-        stages.append(_stage(bench, flow, filled.rate("register") * 1_000 if filled else 0.0))
+        fill = filled.rate("register") * 1_000 if filled else 0.0
+        stage, registered = _stage(bench, flow, fill)
+        stages.append(stage)
     small, _ = bench.fill(_SMALL)
-    beside = _stage(bench, small, 0.0)
-    result = Result(
-        [
+    beside, _ = _stage(bench, small, 0.0)
+    result = bench.result(
+        registered,
+        [flow, small],
+        figures=[
             Figure("grow-register", stages[0].register / stages[-1].register),
             Figure("grow-list", stages[0].list / stages[-1].list),
         ],
-        checks=[bench.listed(flow, small)],
     )
     result.notes["stages"] = [asdict(stage) for stage in stages]
     result.notes["a small flow beside it"] = asdict(beside)
@@ -52,7 +55,7 @@ def grow(bench: Bench) -> Result:
     return result
 
 
-def _stage(bench: Bench, flow: Flow, fill: float) -> Stage:
+def _stage(bench: Bench, flow: Flow, fill: float) -> tuple[Stage, Drive]:
     size = len(flow.places)
     bench.settle()
     listed = bench.drive([ListSpans(flow.id, size, _SPAN, seed) for seed in range(4)])
@@ -60,7 +63,7 @@ def _stage(bench: Bench, flow: Flow, fill: float) -> Stage:
     registered = bench.drive(scripts)
     flow.places.update(*(script.acknowledged for script in registered.scripts))
     bench.mend(flow)
-    return Stage(size, fill, registered.rate("register"), listed.rate("list"))
+    return Stage(size, fill, registered.rate("register"), listed.rate("list")), registered
 
 
 def many_flows(bench: Bench) -> Result:

@@ -43,6 +43,7 @@ from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
+from tasks.takers import Takers
 
 T = TypeVar("T")
 
@@ -383,8 +384,8 @@ class JobStore(Protocol):
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none here."""
 
-    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
-        """The job once it ended; None when it did not in time."""
+    def wait(self, job_id: JobId, timeout_s: float) -> bool | None:
+        """Whether all of a job succeeded, once it ended; None when it did not in time."""
 
     def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
         """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
@@ -630,3 +631,4 @@ class Ports:
     ids: Ids
     limits: Limits
     missed: Event = field(default_factory=Event)
+    takers: Takers = field(default_factory=Takers)

@@ -187,6 +187,9 @@ class MediaStore(Protocol):
     def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
         """A URL to download from."""
 
+    def get_urls(self, storage_id: StorageId, *, presigned: bool = True) -> Callable[[str], str]:
+        """Makes URLs to download from, of keys; for use at once, as they count from now."""
+
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
 

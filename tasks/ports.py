@@ -76,6 +76,11 @@ class Snapshot(Protocol):
     ) -> dict[ObjectId, MediaObject]:
         """Those of the objects named that exist, many of them allocated for `likely_for`."""
 
+    def objects_of(
+        self, flow_id: FlowId, segments: Sequence[Segment]
+    ) -> dict[ObjectId, MediaObject]:
+        """The objects that some neighbouring segments of a flow refer to."""
+
     def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
         """Those objects that stand under one of `keys` in our storage, by key."""
 

@@ -104,7 +104,7 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH),
+        queue=CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers),
         clock=SystemClock(),
     )
 
@@ -134,14 +134,16 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH),
+        queue=CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers),
         probe=MediaReader(),
         clock=SystemClock(),
         ids=RandomIds(),
         limits=Limits(
             shards=settings.shards,
+            flushers=settings.flushers,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            linger_s=settings.flush_linger_s,
             delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
             async_after_s=settings.async_after_s,

@@ -82,7 +82,9 @@ class Settings:
     fetch_allow: tuple[IPv4Network | IPv6Network, ...]
     vast: VastSettings
     shards: int
+    flushers: int
     flush_rows: int
+    flush_linger_s: float
     delete_rows: int
     inbox_high_water: int
     reply_timeout_s: float
@@ -187,6 +189,8 @@ class _Reader:
                 schema=self._text("TAMS_VAST_SCHEMA", "tams", "vast", "schema"),
             ),
             shards=self._number("TAMS_SHARDS", 16, 1, 1024),
+            flushers=self._number("TAMS_FLUSHERS", 1, 1, 256),
+            flush_linger_s=self._number("TAMS_FLUSH_LINGER_MS", 500, 0, 4_000) / 1_000,
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
             delete_rows=self._number("TAMS_DELETE_ROWS", 1_000, 1, 100_000),
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),

@@ -118,22 +118,21 @@ def listing(ports: Ports, listing: Listing) -> Page[Deletion]:
     return page_of(found, lambda deletion: position(deletion.created, deletion.id), listing)
 
 
-def advance(ports: Ports, shard: int, lease: Lease) -> None:
-    """Do the next step of the oldest deletion of the shard, if there is one.
+def advance(ports: Ports, shard: int, deletion_id: DeletionId, lease: Lease) -> None:
+    """Do the next step of a deletion in `shard`.
 
     Raises:
         Unavailable, LeaseLost: when the step could not be done; it will be.
     """
-    for deletion_id in ports.inbox.scheduled(shard)[:1]:
-        try:
-            deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
-        except (Unavailable, LeaseLost):
-            raise
-        except Exception as error:  # else it would be begun anew for ever
-            log.exception("deletion %s failed", deletion_id)
-            fault = Fault.of(error, ports.clock.now())
-            deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
-        _tell(ports, shard, deletion_id, deletion)
+    try:
+        deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
+    except (Unavailable, LeaseLost):
+        raise
+    except Exception as error:  # else it would be begun anew for ever
+        log.exception("deletion %s failed", deletion_id)
+        fault = Fault.of(error, ports.clock.now())
+        deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
+    _tell(ports, shard, deletion_id, deletion)
 
 
 def tidy(ports: Ports) -> None:

@@ -153,8 +153,8 @@ class Snapshot(Protocol):
     def open_stalls(self) -> list[Stall]:
         """The stalls that go on."""
 
-    def shard(self, shard: int) -> ShardCursor:
-        """How far the offers of a shard are decided."""
+    def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
+        """How far the offers of these shards are decided."""
 
 
 class MetadataStore(Protocol):
@@ -292,16 +292,24 @@ class Inbox(Protocol):
     def lease(self, shard: int) -> AbstractContextManager[Lease | None]:
         """The shard, renewed while the context lasts; None when another worker has it."""
 
+    def arrivals(
+        self, positions: Mapping[int, str], rows: int, wait_s: float
+    ) -> dict[int, list[Entry]]:
+        """The entries after its position in each shard that has any, up to about `rows` offers.
+
+        Waits so long for the first. A shard whose next entry cannot be read comes without entries.
+        """
+
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
 
-    def holds(self, shard: int, after: str) -> bool:
-        """Whether there are entries after position `after`."""
+    def attempts(self, shard: int, position: str) -> int:
+        """How often what waits after `position` was begun in vain."""
 
-    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
-        """Note that what waits after `position` is begun, until it ends in an orderly way.
+    def attempt(self, positions: Mapping[int, str]) -> AbstractContextManager[dict[int, Attempt]]:
+        """Note that what waits after these positions is begun, until it is answered.
 
-        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        It is not counted when the context ends with `Unavailable` or `LeaseLost`.
         """
 
     def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
@@ -319,7 +327,7 @@ class Inbox(Protocol):
     def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
         """The outcomes of `entries` as they were noted under the lease that committed them."""
 
-    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
@@ -331,8 +339,8 @@ class Inbox(Protocol):
     def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
         """Have a deletion of segments of the shard gone on with."""
 
-    def scheduled(self, shard: int) -> list[DeletionId]:
-        """The deletions of the shard to go on with, oldest first."""
+    def scheduled(self, shards: Collection[int]) -> dict[int, list[DeletionId]]:
+        """The deletions to go on with, oldest first, of those of the shards that have any."""
 
     def unschedule(self, shard: int, deletion: DeletionId) -> None:
         """Do not go on with a deletion that ended."""
@@ -507,10 +515,13 @@ class TaskQueue(Protocol):
     """Work to be done by a worker."""
 
     def ring(self, shard: int) -> None:
-        """Have the shard flushed; one flush per shard waits in the queue at most."""
+        """Have the shard flushed, and those attended with it, unless they are attended."""
+
+    def attend(self, shard: int) -> None:
+        """Note that the flush goes on, so that nobody need ring; to be said again every second."""
 
     def answered(self, shard: int) -> None:
-        """Note that the flush rung for has begun, so that the next ring is heard."""
+        """Note that the flush has ended, so that the next ring is heard."""
 
     def call(self, work: Work) -> None:
         """Have some work done; it waits in the queue once at most."""
@@ -548,8 +559,10 @@ class Limits:
     """How much is done at once, and how long is waited."""
 
     shards: int
+    flushers: int
     flush_rows: int
     flush_seconds: float
+    linger_s: float
     delete_rows: int
     reply_timeout_s: float
     async_after_s: float
@@ -564,6 +577,10 @@ class Limits:
     patience: Patience
     page_limit_default: int
     page_limit_max: int
+
+    def together(self, shard: int, other: int) -> bool:
+        """Whether one flush attends both shards."""
+        return (shard - other) % self.flushers == 0
 
 
 class Intake(Protocol):

@@ -360,12 +360,16 @@ class VastSnapshot:
         """The stalls that go on."""
         return self._records(tables.STALLS, rows.stall_from, null="ended")
 
-    def shard(self, shard: int) -> ShardCursor:
-        """How far the offers of a shard are decided."""
-        found = self._records(tables.SHARDS, rows.shard_from, equal={"shard": shard})
-        if not found:
-            raise Unavailable(f"shard {shard} is not in the database; has `tams init` been run?")
-        return found[0]
+    def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
+        """How far the offers of these shards are decided."""
+        found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", list(shards)))
+        cursors = {cursor.shard: cursor for cursor in found}
+        missing = set(shards) - cursors.keys()
+        if missing:
+            raise Unavailable(
+                f"shard {min(missing)} is not in the database; has `tams init` been run?"
+            )
+        return cursors
 
     def write(self, changes: Changes) -> None:
         """Write `changes`, one request per table and kind of change."""

@@ -253,13 +253,13 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: VastMetadataSt
 
 def test_a_shard_remembers_where_it_stands(store: VastMetadataStore) -> None:
     def decide(snapshot: Any) -> tuple[Changes, ShardCursor]:
-        before = snapshot.shard(1)
+        before = snapshot.shards([1])[1]
         return Changes(replace=(ShardCursor(1, "5-3", before.epoch + 1),)), before
 
     before = store.transact(decide)
 
     with store.read() as found:
-        assert found.shard(1) == ShardCursor(1, "5-3", before.epoch + 1)
+        assert found.shards([1])[1] == ShardCursor(1, "5-3", before.epoch + 1)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

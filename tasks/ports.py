@@ -77,6 +77,11 @@ class Snapshot(Protocol):
     ) -> dict[ObjectId, MediaObject]:
         """Those of the objects named that exist, many of them allocated for `likely_for`."""
 
+    def objects_of(
+        self, flow_id: FlowId, segments: Sequence[Segment]
+    ) -> dict[ObjectId, MediaObject]:
+        """The objects that some neighbouring segments of a flow refer to."""
+
     def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
         """Those objects that stand under one of `keys` in our storage, by key."""
 
@@ -187,6 +192,9 @@ class MediaStore(Protocol):
 
     def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
         """A URL to download from."""
+
+    def get_urls(self, storage_id: StorageId, *, presigned: bool = True) -> Callable[[str], str]:
+        """Makes URLs to download from, of keys; for use at once, as they count from now."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""

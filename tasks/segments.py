@@ -86,7 +86,7 @@ def page(ports: Ports, flow_id: FlowId, query: SegmentQuery) -> tuple[Page[Segme
             return Page([], None, query.limit), {}
         found = snapshot.segments(flow_id, query)
         shown = found[: query.limit]
-        objects = snapshot.objects({segment.object_id for segment in shown})
+        objects = snapshot.objects_of(flow_id, shown)
         init_ids = {o.init_object_id for o in objects.values() if o.init_object_id is not None}
         objects |= snapshot.objects(init_ids) if init_ids else {}
     more = len(found) > len(shown)

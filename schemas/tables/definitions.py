@@ -94,6 +94,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("content_type", pa.string()),
             ("allocated_for", pa.string()),
             ("first_flow", pa.string()),
+            ("first_start", pa.int64()),
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("init_object_id", pa.string()),

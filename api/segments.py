@@ -12,7 +12,6 @@ from api.deletion import GOES_ON, deleted
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
-from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import FlowId
 from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
@@ -31,6 +30,7 @@ from schemas.http.segments import (
     segment_json,
 )
 from tasks import deletion, jobs, segments
+from tasks.urls import get_urls, init_urls
 
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 

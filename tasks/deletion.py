@@ -17,8 +17,10 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from schemas.domain import event
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes, shard_of
+from schemas.domain.collections import Collectors
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.errors import Cancelled, DeletionNotFound, FlowNotFound, Unavailable
 from schemas.domain.flow import Content, Flow
@@ -29,7 +31,7 @@ from schemas.domain.release import release
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 from tasks import jobs
-from tasks.flows import existing
+from tasks.flows import collections, existing
 from tasks.ports import Lease, LeaseLost, Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,10 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         if flow.deletion is not None:
             return _again(snapshot.deletions([flow.deletion])[flow.deletion])
         flow.require_writable()
-        changes = _hidden(snapshot, replace(flow, deletion=new.id), new, version)
-        return replace(changes, add=(new,)), new
+        collectors = collections(snapshot).of(flow.id, flow.source_id)
+        begun = replace(new, collectors=collectors)
+        changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
+        return replace(changes, add=(begun,)), begun
 
     return _schedule(ports, ports.metadata.transact(decide))
 
@@ -193,10 +197,16 @@ def _hidden(snapshot: Snapshot, going: Flow, deletion: Deletion, version: str) -
         flow for flow in snapshot.all_flows({"source_id": going.source_id}) if flow.id != going.id
     ]
     sources = {} if others else snapshot.sources([going.source_id])
+    had, now = deletion.collectors or Collectors(), deletion.created
     return Changes(
         replace=(going, *collectors),
         remove=tuple(sources.values()),
         claim=frozenset({f"flow/{going.id}", f"source/{going.source_id}"}),
+        told=(
+            *map(event.flow_updated, collectors),
+            event.flow_deleted(going, had, now),
+            *(event.source_deleted(source_id, had, now) for source_id in sources),
+        ),
     )
 
 
@@ -225,6 +235,9 @@ def _step(
         content = _content_without(snapshot, flow, gone)
         changed = replace(flow, segments_updated=now, content=content)
         changes = replace(changes, replace=(*changes.replace, changed))
+    if flow is not None and gone:
+        told = event.segments_deleted(flow, gone, deletion.collectors, now)
+        changes = replace(changes, told=(told,))
     if flow is not None and deletion.delete_flow and deletion.ended:
         changes = replace(changes, remove=(*changes.remove, flow))
     lease.require()

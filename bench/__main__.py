@@ -33,6 +33,7 @@ from bench.store import Bench, a_bench
 def main() -> None:
     """Measure, print, and say whether all was right."""
     options = _options()
+    sys.stdout.reconfigure(line_buffering=True)  # a long run is watched
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     with tempfile.TemporaryDirectory() as directory:
         began = time.perf_counter()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -196,18 +197,26 @@ def drive(
     run = _Run(url, seconds, steps, 0.0 if steps else warm_up_s)
     clients = [_Client(script, run) for script in scripts]
     try:
-        for each in clients:
-            each.receive()  # it is ready
+        _each(clients)  # they are ready
         before = cpu()
         for each in clients:
             each.begin()
-        ran = [each.receive() for each in clients]
+        ran = _each(clients)
         after = cpu()
     finally:
         for each in clients:
             each.end()
     used = {name: total - before.get(name, 0.0) for name, total in after.items()}
     return Drive(ran, {**used, "clients": sum(each.cpu_s for each in ran)})
+
+
+def _each(clients: Sequence["_Client"]) -> list[Any]:
+    """What each of them says next; whoever says first that it failed is heard first."""
+    told, by_pipe = {}, {each.pipe: each for each in clients}
+    while len(told) < len(clients):
+        for pipe in wait(by_pipe.keys() - told.keys()):
+            told[pipe] = by_pipe[pipe].receive()
+    return [told[each.pipe] for each in clients]
 
 
 @dataclass
@@ -217,10 +226,10 @@ class _Client:
     script: Script
     run: _Run
     _process: Any = field(init=False)
-    _pipe: Any = field(init=False)
+    pipe: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self._pipe, theirs = _SPAWN.Pipe()
+        self.pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
             target=_act, args=(self.script, self.run, theirs), daemon=True
         )
@@ -229,7 +238,7 @@ class _Client:
 
     def receive(self) -> Any:
         try:
-            told = self._pipe.recv()
+            told = self.pipe.recv()
         except EOFError:
             raise Unexpected("a client died") from None
         if isinstance(told, str):
@@ -237,13 +246,13 @@ class _Client:
         return told
 
     def begin(self) -> None:
-        self._pipe.send(None)
+        self.pipe.send(None)
 
     def end(self) -> None:
         """Whatever it does, it does no more."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+        self.pipe.close()
 
 
 def _act(script: Script, run: _Run, pipe: Any) -> None:

@@ -8,7 +8,9 @@
   ends the run.
 """
 
+import math
 import multiprocessing
+import signal
 import socket
 import time
 import traceback
@@ -176,8 +178,8 @@ class Drive:
 @dataclass(frozen=True, slots=True)
 class _Run:
     url: str
-    seconds: float | None
-    steps: int | None
+    seconds: float
+    steps: float
     warm_up_s: float
 
 
@@ -194,7 +196,8 @@ def drive(
 
     `cpu` tells the CPU seconds that others have used so far, by name.
     """
-    run = _Run(url, seconds, steps, 0.0 if steps else warm_up_s)
+    assert seconds or steps, "clients would never end"
+    run = _Run(url, seconds or math.inf, steps or math.inf, 0.0 if steps else warm_up_s)
     clients = [_Client(script, run) for script in scripts]
     try:
         _each(clients)  # they are ready
@@ -212,7 +215,8 @@ def drive(
 
 def _each(clients: Sequence["_Client"]) -> list[Any]:
     """What each of them says next; whoever says first that it failed is heard first."""
-    told, by_pipe = {}, {each.pipe: each for each in clients}
+    by_pipe = {each.pipe: each for each in clients}
+    told: dict[Any, Any] = {}
     while len(told) < len(clients):
         for pipe in wait(by_pipe.keys() - told.keys()):
             told[pipe] = by_pipe[pipe].receive()
@@ -257,6 +261,7 @@ class _Client:
 
 def _act(script: Script, run: _Run, pipe: Any) -> None:
     """What the process of a client does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends it
     try:
         with closing(Connection(run.url)) as to:
             numbers = count()
@@ -268,12 +273,10 @@ def _act(script: Script, run: _Run, pipe: Any) -> None:
             pipe.send(None)
             pipe.recv()
             began, cpu = time.perf_counter(), time.process_time()
-            if run.steps is not None:
-                for _ in range(run.steps):
-                    script.step(next(numbers), to)
-            else:
-                while time.perf_counter() < began + run.seconds:
-                    script.step(next(numbers), to)
+            done = 0
+            while done < run.steps and time.perf_counter() < began + run.seconds:
+                script.step(next(numbers), to)
+                done += 1
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             pipe.send(Ran(script, dict(to.timing), began, ended, cpu, to.retries))
     except Exception:  # noqa: BLE001 - the driver raises it

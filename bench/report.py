@@ -100,7 +100,7 @@ def _figures(now: Report, before: Report | None) -> Iterator[Sequence[str]]:
             number(each["go_for"]),
             *earlier,
             f"**{shown}**" if each["met"] else shown,
-            ", ".join(floors),
+            "; ".join(floors),
         ]
 
 

@@ -9,7 +9,6 @@ from api.context import ports
 from api.paging import PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
-from api.urls import get_urls, init_urls
 from schemas.domain.identifiers import ObjectId, StorageId
 from schemas.domain.query import Listing, TagFilter
 from schemas.domain.segment import Link
@@ -18,6 +17,7 @@ from schemas.http.jobs import JobSchema
 from schemas.http.objects import InstanceSchema, ObjectSchema, object_json
 from schemas.http.queries import InstanceDeletionSchema, ObjectQuerySchema
 from tasks import objects
+from tasks.urls import get_urls, init_urls
 
 blueprint = Blueprint("Objects", __name__, description="The media that segments refer to.")
 

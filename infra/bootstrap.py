@@ -7,6 +7,7 @@
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import BinaryIO, Final
 
@@ -18,6 +19,7 @@ from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
+from infra.broker.log_bell import RedisLogBell
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
@@ -25,6 +27,7 @@ from infra.settings import Settings
 from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
+from tasks import events
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Intake, Limits, Ports
 
@@ -104,7 +107,7 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH),
+        queue=CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers),
         clock=SystemClock(),
     )
 
@@ -115,8 +118,12 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     from infra.vast.store import VastMetadataStore
 
     broker = Broker(settings.redis_url)
+    queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
+    ids = RandomIds()
     return Ports(
-        metadata=VastMetadataStore(Database(settings.vast)),
+        metadata=VastMetadataStore(
+            Database(settings.vast), ids, announce=partial(events.announce, queue)
+        ),
         media=_media(settings),
         inbox=RedisInbox(
             broker,
@@ -133,15 +140,18 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         ),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
+        log_bell=RedisLogBell(broker, pace_s=settings.events_pace_ms / 1_000),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH),
+        queue=queue,
         probe=MediaReader(),
         clock=SystemClock(),
-        ids=RandomIds(),
+        ids=ids,
         limits=Limits(
             shards=settings.shards,
+            flushers=settings.flushers,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            linger_s=settings.flush_linger_s,
             delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
             async_after_s=settings.async_after_s,
@@ -151,6 +161,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            events_kept_s=settings.events_kept_s,
             scan_keys=_SCAN_KEYS,
             scan_interval_s=settings.scan_interval_s,
             patience=Patience(settings.stall_intervals, settings.stall_min_s),

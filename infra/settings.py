@@ -82,7 +82,9 @@ class Settings:
     fetch_allow: tuple[IPv4Network | IPv6Network, ...]
     vast: VastSettings
     shards: int
+    flushers: int
     flush_rows: int
+    flush_linger_s: float
     delete_rows: int
     inbox_high_water: int
     reply_timeout_s: float
@@ -93,6 +95,8 @@ class Settings:
     jobs_kept_s: int
     job_changes_kept: int
     answers_bytes: int
+    events_pace_ms: int
+    events_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -187,6 +191,8 @@ class _Reader:
                 schema=self._text("TAMS_VAST_SCHEMA", "tams", "vast", "schema"),
             ),
             shards=self._number("TAMS_SHARDS", 16, 1, 1024),
+            flushers=self._number("TAMS_FLUSHERS", 1, 1, 256),
+            flush_linger_s=self._number("TAMS_FLUSH_LINGER_MS", 500, 0, 4_000) / 1_000,
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
             delete_rows=self._number("TAMS_DELETE_ROWS", 1_000, 1, 100_000),
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
@@ -197,6 +203,8 @@ class _Reader:
             jobs_kept_s=self._number("TAMS_JOBS_KEPT_S", 2_592_000, 60, 315_360_000),
             job_changes_kept=self._number("TAMS_JOB_CHANGES_KEPT", 10_000, 100, 10_000_000),
             answers_bytes=self._number("TAMS_ANSWERS_BYTES", 1 << 28, 1 << 20, 1 << 40),
+            events_pace_ms=self._number("TAMS_EVENTS_PACE_MS", 200, 0, 60_000),
+            events_kept_s=self._number("TAMS_EVENTS_KEPT_S", 604_800, 60, 31_536_000),
             deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(

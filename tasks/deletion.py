@@ -17,8 +17,10 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from schemas.domain import event
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes, shard_of
+from schemas.domain.collections import Collectors
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.errors import Cancelled, DeletionNotFound, FlowNotFound, Unavailable
 from schemas.domain.flow import Content, Flow
@@ -29,7 +31,7 @@ from schemas.domain.release import release
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 from tasks import jobs
-from tasks.flows import existing
+from tasks.flows import collections, existing
 from tasks.ports import Lease, LeaseLost, Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,10 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         if flow.deletion is not None:
             return _again(snapshot.deletions([flow.deletion])[flow.deletion])
         flow.require_writable()
-        changes = _hidden(snapshot, replace(flow, deletion=new.id), new, version)
-        return replace(changes, add=(new,)), new
+        collectors = collections(snapshot).of(flow.id, flow.source_id)
+        begun = replace(new, collectors=collectors)
+        changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
+        return replace(changes, add=(begun,)), begun
 
     return _schedule(ports, ports.metadata.transact(decide))
 
@@ -118,22 +122,21 @@ def listing(ports: Ports, listing: Listing) -> Page[Deletion]:
     return page_of(found, lambda deletion: position(deletion.created, deletion.id), listing)
 
 
-def advance(ports: Ports, shard: int, lease: Lease) -> None:
-    """Do the next step of the oldest deletion of the shard, if there is one.
+def advance(ports: Ports, shard: int, deletion_id: DeletionId, lease: Lease) -> None:
+    """Do the next step of a deletion in `shard`.
 
     Raises:
         Unavailable, LeaseLost: when the step could not be done; it will be.
     """
-    for deletion_id in ports.inbox.scheduled(shard)[:1]:
-        try:
-            deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
-        except (Unavailable, LeaseLost):
-            raise
-        except Exception as error:  # else it would be begun anew for ever
-            log.exception("deletion %s failed", deletion_id)
-            fault = Fault.of(error, ports.clock.now())
-            deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
-        _tell(ports, shard, deletion_id, deletion)
+    try:
+        deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
+    except (Unavailable, LeaseLost):
+        raise
+    except Exception as error:  # else it would be begun anew for ever
+        log.exception("deletion %s failed", deletion_id)
+        fault = Fault.of(error, ports.clock.now())
+        deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
+    _tell(ports, shard, deletion_id, deletion)
 
 
 def tidy(ports: Ports) -> None:
@@ -194,10 +197,16 @@ def _hidden(snapshot: Snapshot, going: Flow, deletion: Deletion, version: str) -
         flow for flow in snapshot.all_flows({"source_id": going.source_id}) if flow.id != going.id
     ]
     sources = {} if others else snapshot.sources([going.source_id])
+    had, now = deletion.collectors or Collectors(), deletion.created
     return Changes(
         replace=(going, *collectors),
         remove=tuple(sources.values()),
         claim=frozenset({f"flow/{going.id}", f"source/{going.source_id}"}),
+        told=(
+            *map(event.flow_updated, collectors),
+            event.flow_deleted(going, had, now),
+            *(event.source_deleted(source_id, had, now) for source_id in sources),
+        ),
     )
 
 
@@ -226,6 +235,9 @@ def _step(
         content = _content_without(snapshot, flow, gone)
         changed = replace(flow, segments_updated=now, content=content)
         changes = replace(changes, replace=(*changes.replace, changed))
+    if flow is not None and gone:
+        told = event.segments_deleted(flow, gone, deletion.collectors, now)
+        changes = replace(changes, told=(told,))
     if flow is not None and deletion.delete_flow and deletion.ended:
         changes = replace(changes, remove=(*changes.remove, flow))
     lease.require()

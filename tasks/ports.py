@@ -6,21 +6,23 @@
 * `Ports` is built once per process, on first use, so that no connection crosses a fork.
 """
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
+from schemas.domain.event import Event, EventLog, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
     DeletionId,
+    EventId,
     FlowId,
     JobId,
     ObjectId,
@@ -43,6 +45,7 @@ from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
+from tasks.takers import Takers
 
 T = TypeVar("T")
 
@@ -75,6 +78,11 @@ class Snapshot(Protocol):
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
     ) -> dict[ObjectId, MediaObject]:
         """Those of the objects named that exist, many of them allocated for `likely_for`."""
+
+    def objects_of(
+        self, flow_id: FlowId, segments: Sequence[Segment]
+    ) -> dict[ObjectId, MediaObject]:
+        """The objects that some neighbouring segments of a flow refer to."""
 
     def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
         """Those objects that stand under one of `keys` in our storage, by key."""
@@ -148,8 +156,32 @@ class Snapshot(Protocol):
     def open_stalls(self) -> list[Stall]:
         """The stalls that go on."""
 
-    def shard(self, shard: int) -> ShardCursor:
-        """How far the offers of a shard are decided."""
+    def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
+        """How far the offers of these shards are decided."""
+
+    def outbox(self) -> list[Outgoing]:
+        """Everything in the outbox, the oldest first, without the details."""
+
+    def posted(self) -> bool:
+        """Whether there is anything in the outbox."""
+
+    def posted_until(self, posted_ns: int) -> dict[EventId, Outgoing]:
+        """What was put into the outbox until then, whole."""
+
+    def event_log(self) -> EventLog:
+        """Where the log of events begins and ends."""
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """The next `limit` events after that place in the log, in order.
+
+        There are none when those were forgotten, which `EventLog.remembers` tells.
+        """
+
+    def events_before(self, moment: datetime, limit: int) -> list[Event]:
+        """The first of the log that came there before `moment`, without the details."""
+
+    def position_at(self, moment: datetime) -> int:
+        """The place in the log before every event that occurred at `moment` or later."""
 
 
 class MetadataStore(Protocol):
@@ -186,6 +218,9 @@ class MediaStore(Protocol):
 
     def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
         """A URL to download from."""
+
+    def get_urls(self, storage_id: StorageId, *, presigned: bool = True) -> Callable[[str], str]:
+        """Makes URLs to download from, of keys; for use at once, as they count from now."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
@@ -284,16 +319,24 @@ class Inbox(Protocol):
     def lease(self, shard: int) -> AbstractContextManager[Lease | None]:
         """The shard, renewed while the context lasts; None when another worker has it."""
 
+    def arrivals(
+        self, positions: Mapping[int, str], rows: int, wait_s: float
+    ) -> dict[int, list[Entry]]:
+        """The entries after its position in each shard that has any, up to about `rows` offers.
+
+        Waits so long for the first. A shard whose next entry cannot be read comes without entries.
+        """
+
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
 
-    def holds(self, shard: int, after: str) -> bool:
-        """Whether there are entries after position `after`."""
+    def attempts(self, shard: int, position: str) -> int:
+        """How often what waits after `position` was begun in vain."""
 
-    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
-        """Note that what waits after `position` is begun, until it ends in an orderly way.
+    def attempt(self, positions: Mapping[int, str]) -> AbstractContextManager[dict[int, Attempt]]:
+        """Note that what waits after these positions is begun, until it is answered.
 
-        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        It is not counted when the context ends with `Unavailable` or `LeaseLost`.
         """
 
     def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
@@ -311,7 +354,7 @@ class Inbox(Protocol):
     def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
         """The outcomes of `entries` as they were noted under the lease that committed them."""
 
-    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
@@ -323,14 +366,27 @@ class Inbox(Protocol):
     def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
         """Have a deletion of segments of the shard gone on with."""
 
-    def scheduled(self, shard: int) -> list[DeletionId]:
-        """The deletions of the shard to go on with, oldest first."""
+    def scheduled(self, shards: Collection[int]) -> dict[int, list[DeletionId]]:
+        """The deletions to go on with, oldest first, of those of the shards that have any."""
 
     def unschedule(self, shard: int, deletion: DeletionId) -> None:
         """Do not go on with a deletion that ended."""
 
     def waiting(self) -> list[int]:
         """The shards that have entries, or deletions to go on with."""
+
+
+class LogBell(Protocol):
+    """Who moves events from the outbox into the log, and who waits for more in it."""
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """The right to move them, a while apart; False when somebody else has it."""
+
+    def tell(self, last: int) -> None:
+        """Wake whoever waits: `last` is the place of the latest event in the log."""
+
+    def wait(self, after: int, timeout_s: float) -> int:
+        """The place that was told last, once it comes after `after`; `after` if none did."""
 
 
 class DeadOfferStore(Protocol):
@@ -375,8 +431,8 @@ class JobStore(Protocol):
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none here."""
 
-    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
-        """The job once it ended; None when it did not in time."""
+    def wait(self, job_id: JobId, timeout_s: float) -> bool | None:
+        """Whether all of a job succeeded, once it ended; None when it did not in time."""
 
     def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
         """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
@@ -493,16 +549,20 @@ class Work(StrEnum):
     ARCHIVE = "jobs.archive"
     SCAN = "ingest.scan"
     CATCH_UP = "ingest.catch_up"
+    RELAY = "events.relay"
 
 
 class TaskQueue(Protocol):
     """Work to be done by a worker."""
 
     def ring(self, shard: int) -> None:
-        """Have the shard flushed; one flush per shard waits in the queue at most."""
+        """Have the shard flushed, and those attended with it, unless they are attended."""
+
+    def attend(self, shard: int) -> None:
+        """Note that the flush goes on, so that nobody need ring; to be said again every second."""
 
     def answered(self, shard: int) -> None:
-        """Note that the flush rung for has begun, so that the next ring is heard."""
+        """Note that the flush has ended, so that the next ring is heard."""
 
     def call(self, work: Work) -> None:
         """Have some work done; it waits in the queue once at most."""
@@ -540,8 +600,10 @@ class Limits:
     """How much is done at once, and how long is waited."""
 
     shards: int
+    flushers: int
     flush_rows: int
     flush_seconds: float
+    linger_s: float
     delete_rows: int
     reply_timeout_s: float
     async_after_s: float
@@ -551,11 +613,16 @@ class Limits:
     jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    events_kept_s: int
     scan_keys: int
     scan_interval_s: int
     patience: Patience
     page_limit_default: int
     page_limit_max: int
+
+    def together(self, shard: int, other: int) -> bool:
+        """Whether one flush attends both shards."""
+        return (shard - other) % self.flushers == 0
 
 
 class Intake(Protocol):
@@ -586,7 +653,7 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
-    def missed(self) -> Event:
+    def missed(self) -> threading.Event:
         """Set when the buckets should be looked through for what was missed."""
 
     @property
@@ -606,10 +673,12 @@ class Ports:
     answers: Answers
     notices: Notices
     dead_notices: DeadNoticeStore
+    log_bell: LogBell
     subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
     clock: Clock
     ids: Ids
     limits: Limits
-    missed: Event = field(default_factory=Event)
+    missed: threading.Event = field(default_factory=threading.Event)
+    takers: Takers = field(default_factory=Takers)

@@ -15,12 +15,14 @@ import pyarrow as pa
 from vastdb import errors
 
 from infra.settings import VastSettings
+from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.tables.definitions import (
     CLAIMS,
+    EVENT_LOG,
     FLOWS,
     OBJECTS,
     PROJECTIONS,
@@ -139,3 +141,6 @@ def _fill(transaction: Transaction, shards: int) -> None:
     claims = transaction.table(CLAIMS)
     if not claims.select(["slot"]).num_rows:
         claims.insert([{"slot": n, "touched": 0} for n in range(CLAIM_SLOTS)])
+    log = transaction.table(EVENT_LOG)
+    if not log.select(["last"]).num_rows:
+        log.insert([{"first": 1, "last": 0}])

@@ -6,12 +6,14 @@
   too *claims* the name: of two transactions that claim one name at once, only one commits.
 * A record is replaced or removed only by the transaction that read it, so that a change made
   meanwhile by another writer is noticed, not overwritten.
+* What is told of a change is part of it (see `schemas.domain.event`).
 """
 
 from dataclasses import dataclass
 from zlib import crc32
 
 from schemas.domain.deletion import Deletion
+from schemas.domain.event import Event, EventLog, Happening, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import Problem
@@ -63,6 +65,9 @@ Record = (
     | Scan
     | Stall
     | ShardCursor
+    | Outgoing
+    | Event
+    | EventLog
     | Job
     | JobFailure
 )
@@ -70,9 +75,13 @@ Record = (
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Records to add, to put in the place of others read before, to remove; names claimed."""
+    """Records to add, to put in the place of others read before, to remove; names claimed.
+
+    `told` is what happens thereby, in order.
+    """
 
     add: tuple[Record, ...] = ()
     replace: tuple[Record, ...] = ()
     remove: tuple[Record, ...] = ()
     claim: frozenset[str] = frozenset()
+    told: tuple[Happening, ...] = ()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from infra.bootstrap import RandomIds
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
 from infra.vast.session import ROW_ID, Database, Transaction
@@ -72,7 +73,7 @@ def database(settings: VastSettings) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> VastMetadataStore:
-    return VastMetadataStore(database)
+    return VastMetadataStore(database, RandomIds(), announce=lambda: None)
 
 
 def write(store: VastMetadataStore, *records: Any) -> None:
@@ -108,6 +109,7 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         ObjectId("init"),
         4,
         drop=Drop("dropped/key", "etag", 1 << 40, -5),
+        first_start=-(2**62),
     )
     bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
@@ -252,13 +254,13 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: VastMetadataSt
 
 def test_a_shard_remembers_where_it_stands(store: VastMetadataStore) -> None:
     def decide(snapshot: Any) -> tuple[Changes, ShardCursor]:
-        before = snapshot.shard(1)
+        before = snapshot.shards([1])[1]
         return Changes(replace=(ShardCursor(1, "5-3", before.epoch + 1),)), before
 
     before = store.transact(decide)
 
     with store.read() as found:
-        assert found.shard(1) == ShardCursor(1, "5-3", before.epoch + 1)
+        assert found.shards([1])[1] == ShardCursor(1, "5-3", before.epoch + 1)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -285,6 +287,56 @@ def test_pages_hold_the_segments_of_a_timerange_in_order(
         assert found == (wanted[::-1] if reverse else wanted)
         with store.read() as snapshot:
             assert snapshot.hull(flow_id, asked) == TimeRange.hull(s.timerange for s in wanted)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_pages_are_complete_where_a_flow_is_sparse_and_where_it_is_dense(
+    store: VastMetadataStore, reverse: bool
+) -> None:
+    bounds = [(n * 10_000, n * 10_000 + 10) for n in range(30)]
+    bounds += [(10**9 + n * 2, 10**9 + n * 2 + 2) for n in range(200)]
+    content = Content(TimeRange(0, bounds[-1][1]), len(bounds))
+    uneven = replace(flow(), content=content)
+    stored = segments(uneven.id, *bounds)
+    write(store, uneven, *stored)
+    query, found = SegmentQuery(20, reverse_order=reverse), []
+
+    with store.read() as snapshot:
+        while page := snapshot.segments(uneven.id, query):
+            found += page[:20]
+            last = page[:20][-1].timerange
+            query = replace(query, after=last.start if reverse else last.end)
+
+    assert found == (stored[::-1] if reverse else stored)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_objects_of_neighbours_are_found_whoever_referred_to_them_first(
+    store: VastMetadataStore, count: int
+) -> None:
+    flow_id, other = FlowId(new_id()), FlowId(new_id())
+    shown = segments(flow_id, *((n * 10, n * 10 + 10) for n in range(count)))
+    homes = [(flow_id, n.timerange.start) for n in shown]
+    homes[0], homes[1] = (other, homes[0][1]), (flow_id, None)  # reused, of an earlier version
+    objects = [
+        MediaObject(each.object_id, Role.MEDIA, NOW, (), first_flow=home, first_start=start)
+        for each, (home, start) in zip(shown, homes, strict=True)
+    ]
+    write(store, *shown, *objects)
+
+    with store.read() as found:
+        assert found.objects_of(flow_id, shown) == {item.id: item for item in objects}
+        assert found.objects_of(flow_id, shown[2:]) == {item.id: item for item in objects[2:]}
+        assert found.objects_of(flow_id, []) == {}
+
+    def decide(snapshot: Any) -> tuple[Changes, None]:
+        known = snapshot.objects_of(flow_id, shown).values()
+        return Changes(replace=tuple(item.referred() for item in known)), None
+
+    store.transact(decide)
+
+    with store.read() as found:
+        assert {item.references for item in found.objects_of(flow_id, shown).values()} == {1}
 
 
 @pytest.mark.parametrize("flows", [2, 9])

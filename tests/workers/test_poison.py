@@ -9,7 +9,7 @@ import redis
 from schemas.domain.errors import Unavailable
 from schemas.domain.identifiers import ObjectId
 from schemas.domain.job import JobState
-from tasks import segments
+from tasks import flushing
 from tasks.ports import Ports
 from tests.services.running import Running
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
@@ -47,7 +47,7 @@ def flush_as_the_sweep_would(ports: Ports, shard: int, error: type[BaseException
         if shard not in ports.inbox.waiting():
             return
         try:
-            segments.flush(ports, shard)
+            flushing.flush(ports, shard)
         except error:
             continue
     raise AssertionError("the shard does not empty")
@@ -90,7 +90,7 @@ def test_what_was_put_aside_is_replayed_or_discarded(ports: Ports) -> None:
     (letter,) = [each for each in ports.dead_offers.all() if each.job_id == job.id]
 
     assert ports.dead_offers.replay(letter.id) == shard_of(flow_id)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert stored(ports, flow_id) == ["[0:0_1:0)"]
     assert ports.dead_offers.replay(letter.id) is None
@@ -118,8 +118,8 @@ def test_services_that_are_down_condemn_nothing(ports: Ports) -> None:
 
     for _ in range(10):
         with pytest.raises(Unavailable):
-            segments.flush(down, shard_of(flow_id))
-    segments.flush(ports, shard_of(flow_id))
+            flushing.flush(down, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert down.metadata.deaths == 10  # type: ignore[attr-defined]
     assert stored(ports, flow_id) == ["[0:0_1:0)"]

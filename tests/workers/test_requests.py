@@ -9,7 +9,7 @@ from infra.vast.session import Table
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import ProblemQuery
 from schemas.domain.query import ANY_TAGS, FlowQuery, Listing, SegmentQuery, SourceQuery
-from tasks import deletion, flows, ingest, objects, segments, sources
+from tasks import deletion, flows, flushing, ingest, objects, segments, sources
 from tasks.ports import Ports
 from tests.making import new_id, video
 from tests.workers.conftest import offer, put_flow
@@ -40,7 +40,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], i
 
 def _register(ports: Ports, flow_id: FlowId, count: int, object_id: str | None = None) -> None:
     submit(ports, flow_id, *(offer(flow_id, n, n + 1, object_id) for n in range(count)))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def _collecting(ports: Ports, members: int) -> None:

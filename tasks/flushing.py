@@ -85,12 +85,15 @@ class _Flusher:
     def run(self, first: int) -> None:
         """Decide what comes; raises LeaseLost when somebody else went on with a shard."""
         ports, limits = self._ports, self._ports.limits
-        lease = self._lease(first)
+        # What is there may be decided already, and wait for its answer.
+        waiting = [shard for shard in ports.inbox.waiting() if shard in self._positions]
+        leases = {shard: self._lease(shard) for shard in {first, *waiting}}
         with ports.metadata.read() as snapshot:
             cursors = snapshot.shards(self._positions)
         self._positions = {shard: cursor.position for shard, cursor in cursors.items()}
-        if lease is not None:
-            self._hold(lease, cursors[first])
+        for shard, lease in leases.items():
+            if lease is not None:
+                self._hold(lease, cursors[shard])
         wait_s = min(_LOOK_S, limits.linger_s)
         began = busy = ports.clock.now()
         while self._positions:

@@ -80,7 +80,7 @@ def init() -> None:
     for bucket in prepare(settings.backends, settings.cors_origins):
         click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
-        click.echo(f"created table {name}")
+        click.echo(f"created {name}")
     if settings.ingest_rules is not None:
         _load_rules(settings, settings.ingest_rules)
     click.echo("the store is ready")

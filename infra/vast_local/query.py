@@ -40,7 +40,7 @@ DEFAULT_LIMIT = 1 << 17
 PAGE_BYTES = 32 << 20
 """About how much one response may hold in memory, over all its sub-splits."""
 
-_BATCH_ROWS = 2048
+_BATCH_ROWS = 1024
 
 _FEW = 1024
 """Rows up to which it is no dearer to fetch them one by one."""

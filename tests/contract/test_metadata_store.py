@@ -16,7 +16,8 @@ import pytest
 from infra.bootstrap import RandomIds
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.prepared import ROW_ID
+from infra.vast.session import Database, Transaction
 from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
@@ -39,7 +40,7 @@ from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
 from schemas.rules import from_json
-from schemas.tables.definitions import FLOWS
+from schemas.tables.definitions import FLOWS, OBJECTS, TABLES
 from tests.making import new_id
 from tests.services.running import running_services
 

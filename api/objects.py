@@ -9,7 +9,7 @@ from api.context import ports
 from api.paging import PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
-from api.urls import get_urls, init_urls
+from api.urls import UrlWriter, get_urls
 from schemas.domain.identifiers import ObjectId, StorageId
 from schemas.domain.query import Listing, TagFilter
 from schemas.domain.segment import Link
@@ -33,12 +33,8 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
     """
     listing, flow_tags, urls = asked
     item, init, users = objects.get(ports(), object_id, listing, flow_tags)
-    payload = object_json(
-        item,
-        users.items,
-        get_urls(ports(), item, urls),
-        init_urls(ports(), item.init_object_id, init, urls),
-    )
+    write = UrlWriter(ports(), urls)
+    payload = object_json(item, users.items, get_urls(write, item), get_urls(write, init))
     return json_response(payload, headers=paging_headers(users))
 
 

@@ -4,6 +4,7 @@
 * The SDK of VAST and libav take seconds to import; a process that needs neither imports neither.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,14 +19,17 @@ from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
+from infra.broker.marks import RedisMarks
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
+from infra.marked_store import MarkedStore
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
 from tasks.celery_tasks import FLUSH
+from tasks.listing import RememberedTimelines
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -115,8 +119,14 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     from infra.vast.store import VastMetadataStore
 
     broker = Broker(settings.redis_url)
+    marks = RedisMarks(broker)
+    metadata = MarkedStore(VastMetadataStore(Database(settings.vast)), marks)
     return Ports(
-        metadata=VastMetadataStore(Database(settings.vast)),
+        metadata=metadata,
+        marks=marks,
+        timelines=RememberedTimelines(
+            metadata, marks, most_bytes=settings.api_cache_mb << 20, clock=time.monotonic
+        ),
         media=_media(settings),
         inbox=RedisInbox(
             broker,

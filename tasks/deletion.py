@@ -219,7 +219,9 @@ def _step(
     gone = [segment for segment in looked_at if deletion.covers(segment)]
     changes = _released(snapshot, gone, deletion)
     deletion = deletion.advanced(looked_at, len(gone), more=more, now=now)
-    if not more:
+    if not more and not gone:
+        # Marks of earlier steps may have got lost; who sees that it is done must not see them.
+        ports.marks.leave({deletion.flow_id: deletion.timerange})
         deletion = deletion.completed(now, timedelta(seconds=limits.deletions_kept_s))
     if flow is not None and gone and not deletion.delete_flow:
         content = _content_without(snapshot, flow, gone)

@@ -3,8 +3,8 @@
 * A task is acknowledged when it ended, and comes back when its worker died.
 * The visibility timeout is above the hard time limit, or a long task would be started twice.
 * Results are not kept: jobs have records of their own.
-* What somebody may be waiting for is not queued behind what takes long: there are two queues, and
-  a worker for each.
+* What somebody may be waiting for is not queued behind what takes long, nor behind receivers of
+  events: there are three queues, and a worker for each.
 """
 
 from infra.settings import Settings
@@ -26,7 +26,7 @@ broker_connection_max_retries = None
 
 imports = ("tasks.celery_tasks",)
 task_default_queue = "interactive"
-task_routes = {
+task_routes = {Work.RELAY.value: {"queue": "events"}} | {
     name: {"queue": "bulk"}
     for name in (
         *(TIDY, STALLS),

@@ -9,6 +9,7 @@ from werkzeug.routing import PathConverter, UUIDConverter
 from api import (
     dead_letters,
     deletion,
+    events,
     flows,
     health,
     ingest_rules,
@@ -49,6 +50,7 @@ _BLUEPRINTS: Final = (
     ingest_rules,
     jobs,
     job_events,
+    events,
     scans,
     dead_letters,
     health,
@@ -56,7 +58,7 @@ _BLUEPRINTS: Final = (
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health` and
+`/events`, `/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health` and
 `/flows/{flowId}/timeline` are extensions to it.
 """
 

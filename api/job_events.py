@@ -1,27 +1,19 @@
 """`/jobs/events` and `/jobs/{jobId}/events`: changes of jobs as server-sent events (extensions).
 
-* An event `job` has the job as it was after the change; its id is where to go on, which a client
-  sends as `Last-Event-ID` when it comes again.
-* When changes after that were forgotten, an event `reset` says so, and what is true now follows.
-* A comment every few seconds shows that somebody is there.
-* A stream takes a thread of the web server, so only some are open at once.
+* An event `job` has the job as it was after the change.
+* When changes were forgotten, an event `reset` says so, and what is true now follows.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain, islice
 from typing import Any, Final, assert_never
 
 import orjson
-from flask import Response, request
-from marshmallow import ValidationError
+from flask import Response
 
+from api import event_stream
 from api.blueprint import Blueprint
 from api.context import ports
-from api.following import places
-from api.responses import empty_response
-from schemas.domain.errors import Unavailable
+from api.event_stream import BEAT_S, event_text
 from schemas.domain.identifiers import JobId
 from schemas.domain.job import JobFilter
 from schemas.http.jobs import job_json
@@ -31,35 +23,12 @@ from tasks.ports import JobChange
 
 blueprint = Blueprint("JobEvents", __name__, description="Changes of jobs as they come.")
 
-_BEAT_S: Final = 5.0
-_RETRY_MS: Final = 2_000
-
-_EVENTS: Final[dict[str, Any]] = {
-    "schema": {
-        "type": "object",
-        "properties": {
-            "event": {"type": "string", "enum": ["job", "reset"]},
-            "id": {"type": "string"},
-            "data": {"type": "string", "description": "JSON; of an event `job`, a job."},
-        },
-        "required": ["event", "id", "data"],
-    },
-    "content_type": "text/event-stream",
-    "description": "Server-sent events: `job` with a job as JSON, and `reset`.",
-    "headers": {
-        "Cache-Control": {"description": "Always `no-store`.", "schema": {"type": "string"}},
-        "X-Accel-Buffering": {
-            "description": "`no`, for proxies that would hold events back.",
-            "schema": {"type": "string"},
-        },
-    },
-}
-_LAST_EVENT_ID: Final = {
-    "in": "header",
-    "name": "Last-Event-ID",
-    "description": "The id of the last event that was received; those after it are sent.",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}$"},
-}
+_EVENTS: Final[dict[str, Any]] = event_stream.described(
+    ["job"],
+    "JSON; of an event `job`, a job.",
+    description="Server-sent events: `job` with a job as JSON, and `reset`.",
+)
+_LAST_EVENT_ID: Final = event_stream.heeded("^[0-9]{1,18}-[0-9]{1,18}$")
 
 
 @blueprint.route("/jobs/events")
@@ -70,7 +39,8 @@ _LAST_EVENT_ID: Final = {
 def follow_jobs(asked: tuple[str | None, JobFilter]) -> Response:
     """Follow the changes of jobs from now on, or from the last event that was received."""
     given, wanted = asked
-    return _stream(news.follow(ports(), wanted, _last_event_id(given), _BEAT_S))
+    after = event_stream.last_event_id(given, EVENT_ID)
+    return event_stream.stream(news.follow(ports(), wanted, after, BEAT_S), _text)
 
 
 @blueprint.route("/jobs/<id:job_id>/events")
@@ -85,49 +55,8 @@ def follow_job(given: str | None, job_id: JobId) -> Response:
     The first event says what it is like now, unless a last event is named. A client that comes
     again after the end is answered with 204, on which browsers stop asking.
     """
-    return _stream(news.follow_one(ports(), job_id, _last_event_id(given), _BEAT_S))
-
-
-def _last_event_id(given: str | None) -> str | None:
-    """The last event received, by the header or else the query.
-
-    Raises:
-        ValidationError: when the header is not an id we gave out.
-    """
-    header = request.headers.get("Last-Event-ID")
-    if header is None:
-        return given
-    try:
-        EVENT_ID(header)
-    except ValidationError as error:
-        raise ValidationError({"Last-Event-ID": error.messages}) from error
-    return header
-
-
-def _stream(told: Iterator[news.News]) -> Response:
-    """The response that tells `told`; its place is free again when it was sent or given up.
-
-    Raises:
-        Unavailable: when all places are taken.
-    """
-    free = places()
-    if not free.acquire(blocking=False):
-        raise Unavailable("too many follow jobs already")
-    with ExitStack() as taken:
-        taken.callback(free.release)
-        first = list(islice(told, 1))
-        if not first:
-            return empty_response(204)
-        if request.method == "HEAD":
-            return _events(())
-        response = _events(chain((f"retry: {_RETRY_MS}\n\n",), map(_text, chain(first, told))))
-        response.call_on_close(taken.pop_all().close)
-        return response
-
-
-def _events(body: Iterable[str]) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(body, headers=headers, content_type="text/event-stream")
+    after = event_stream.last_event_id(given, EVENT_ID)
+    return event_stream.stream(news.follow_one(ports(), job_id, after, BEAT_S), _text)
 
 
 def _text(told: news.News) -> str:
@@ -135,9 +64,9 @@ def _text(told: news.News) -> str:
     match told:
         case JobChange(change_id, job):
             body = orjson.dumps(job_json(replace(job, failures=()))).decode()
-            return f"event: job\nid: {change_id}\ndata: {body}\n\n"
+            return event_text("job", change_id, body)
         case news.Reset(change_id):
-            return f"event: reset\nid: {change_id}\ndata: {{}}\n\n"
+            return event_text("reset", change_id, "{}")
         case None:
             return ":\n\n"
         case _:

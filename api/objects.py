@@ -9,7 +9,6 @@ from api.context import ports
 from api.paging import PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
-from api.urls import UrlWriter, get_urls
 from schemas.domain.identifiers import ObjectId, StorageId
 from schemas.domain.query import Listing, TagFilter
 from schemas.domain.segment import Link
@@ -18,6 +17,7 @@ from schemas.http.jobs import JobSchema
 from schemas.http.objects import InstanceSchema, ObjectSchema, object_json
 from schemas.http.queries import InstanceDeletionSchema, ObjectQuerySchema
 from tasks import objects
+from tasks.urls import UrlWriter
 
 blueprint = Blueprint("Objects", __name__, description="The media that segments refer to.")
 
@@ -33,8 +33,9 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
     """
     listing, flow_tags, urls = asked
     item, init, users = objects.get(ports(), object_id, listing, flow_tags)
-    write = UrlWriter(ports(), urls)
-    payload = object_json(item, users.items, get_urls(write, item), get_urls(write, init))
+    write, init_id = UrlWriter(ports(), urls), item.init_object_id
+    init_urls = None if init_id is None else (init_id, write.of(init))
+    payload = object_json(item, users.items, write.of(item), init_urls)
     return json_response(payload, headers=paging_headers(users))
 
 

@@ -1,5 +1,6 @@
 """`/flows/{flowId}/segments`: what is on the timeline of a flow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,6 @@ from api.deletion import GOES_ON, deleted
 from api.paging import SEGMENT_PAGING_HEADERS, paging_headers
 from api.preferences import ASYNC_HEADERS, goes_on, preferences
 from api.responses import empty_response, json_response
-from api.urls import UrlWriter
 from schemas.domain.identifiers import FlowId
 from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
@@ -29,6 +29,7 @@ from schemas.http.segments import (
 )
 from schemas.strips import page_json
 from tasks import deletion, jobs, listing, segments
+from tasks.urls import UrlWriter
 
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
@@ -105,7 +106,7 @@ def post_segments(flow_id: FlowId) -> Response:
     failures = job.failures
     if not failures:
         return empty_response(201)
-    if not isinstance(body, list):
+    if not isinstance(body, list) or _by_the_flow(failures, len(offers)):
         return _refused(failures[0])
     return json_response({"failed_segments": [failure_json(failure) for failure in failures]})
 
@@ -125,7 +126,13 @@ def delete_segments(asked: dict[str, Any], flow_id: FlowId) -> Response:
     return deleted(deletion.request_segments(ports(), flow_id, timerange, object_id, by=PRINCIPAL))
 
 
+def _by_the_flow(failures: Sequence[Failure], offered: int) -> bool:
+    """Whether everything offered was refused since the flow takes no segments any more."""
+    types = {failure.type for failure in failures}
+    return len(failures) == offered and types in ({"FlowNotFound"}, {"ReadOnly"})
+
+
 def _refused(failure: Failure) -> Response:
-    """The answer to a request that offered one segment, which was refused."""
+    """The answer to a request that was refused as a whole."""
     body = error_json(failure.type, failure.summary, failure.time, failure.field)
     return json_response(body, _STATUS_OF.get(failure.type, 400))

@@ -7,6 +7,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.context import ports
+from api.links import absolute
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.responses import json_response
 from schemas.domain.query import Listing, TagFilter, page_of, position
@@ -78,7 +79,19 @@ def _service_json(info: ServiceInfo) -> dict[str, Any]:
         "type": "urn:x-tams:service.tams-server",
         "api_version": API_VERSION,
         "service_version": f"tams-server {version('tams-server')}",
-        "event_stream_mechanisms": [],
+        "event_stream_mechanisms": _mechanisms(),
         "min_object_timeout": format_timestamp(limits.object_timeout_s * NS_PER_S),
         "min_presigned_url_timeout": format_timestamp(limits.presigned_url_timeout_s * NS_PER_S),
     }
+
+
+def _mechanisms() -> list[dict[str, Any]]:
+    """How events can be had of this service (schema `event-stream-common`)."""
+    docs = absolute("api-docs.openapi_swagger_ui")
+    return [
+        {
+            "name": "tams-server.server-sent-events",
+            "docs": f"{docs}#/Events/GET_events",
+            "config": {"url": absolute("Events.follow_events")},
+        }
+    ]

@@ -66,21 +66,25 @@ def main() -> None:
 
 
 def _measured(bench: Bench, name: str) -> Result:
-    console = bench.console
-    console.print(f"\n[bold]{name}[/bold]: {_purpose(name)}")
+    bench.console.print(f"\n[bold]{name}[/bold]: {_purpose(name)}")
     bench.settle()
     try:
         result = SCENARIOS[name](bench)
     except Unexpected as error:  # the others may still be measured
         result = Result([], checks=[Check("it ran to its end", str(error))])
+    _print(bench.console, result)
+    return result
+
+
+def _print(console: Console, result: Result) -> None:
     for figure in result.figures:
-        each = figure.json()
-        line = f"  {figure.value:,.1f} {each['unit']}"
-        if each["met"] is not None:
-            verdict = "[green]met[/green]" if each["met"] else "[red]not met[/red]"
-            line += f", at least {each['at_least']:g} ({verdict}), go for {each['go_for']:g}"
-        console.print(f"{line}  [dim]{each['work']}[/dim]")
-        for floor in each["floors"]:
+        shown = figure.json()
+        line = f"  {figure.value:,.1f} {shown['unit']}"
+        if shown["met"] is not None:
+            verdict = "[green]met[/green]" if shown["met"] else "[red]not met[/red]"
+            line += f", at least {shown['at_least']:g} ({verdict}), go for {shown['go_for']:g}"
+        console.print(f"{line}  [dim]{shown['work']}[/dim]")
+        for floor in shown["floors"]:
             value = f"{floor['value']:,.1f} {floor['unit']}"
             console.print(f"    {floor['share']:.3f} of {floor['name']}: {value}")
     for kind, each in result.latency.items():
@@ -97,7 +101,6 @@ def _measured(bench: Bench, name: str) -> Result:
     for check in result.checks:
         fault = f"[red]NOT SO[/red]: {escape(check.fault)}" if check.fault else "yes"
         console.print(f"  {check.name}: {fault}")
-    return result
 
 
 def _purpose(name: str) -> str:

@@ -1,5 +1,6 @@
 """Scenario: files dropped into S3."""
 
+from bench.load import Unexpected
 from bench.measures import Check, Figure, Latency, Result, percentile
 from bench.scripts import Drop, Pages, Watch, drop_key, timerange
 from bench.store import LARGEST_PAGE, Bench
@@ -19,10 +20,10 @@ def drop(bench: Bench) -> Result:
     dropper = Drop(flow_id, bench.store.facts["s3"], files, _PER_SECOND)
     done = bench.drive([dropper, Watch(flow_id, files, _PATIENCE_S)], steps=1)
     dropper, watch = done.scripts
+    if len(watch.seen) < files:
+        raise Unexpected(f"{files - len(watch.seen)} files were not listed in {_PATIENCE_S} s")
     took = sorted(
-        watch.seen[place] - put
-        for place, put in enumerate(dropper.put)
-        if place >= _FIRST and place in watch.seen
+        watch.seen[place] - put for place, put in enumerate(dropper.put) if place >= _FIRST
     )
     floor = bench.floors.put_ms()
     result = bench.result(

@@ -1,6 +1,6 @@
 """Scenarios: listing segments."""
 
-from bench.measures import Check, Figure, Result
+from bench.measures import Check, Figure, Floor, Result
 from bench.scripts import ListSpans, Pages, require, span_path
 from bench.store import LARGEST_PAGE, Bench
 
@@ -28,14 +28,11 @@ def page(bench: Bench) -> Result:
     answers = bench.floors.answer(f"{per_page} rows", longest, 1)
     timing = done.timing("page")
     rate = done.rate("page") * rows / len(pages.bodies)
-    figure = Figure("page", rate, [_per_row(answers, per_page)])
+    floor = Floor(answers.name, answers.value * per_page, "rows/s")
+    figure = Figure("page", rate, [floor])
     result = bench.result(done, [flow], figures=[figure])
     result.notes |= {"rows on a page": per_page, "pages read": len(timing)}
     return result
-
-
-def _per_row(floor, rows):
-    return type(floor)(floor.name, floor.value * rows, "rows/s")
 
 
 def _spans(bench: Bench, name: str, *, urls: bool) -> Result:

@@ -8,7 +8,9 @@
   ends the run.
 """
 
+import math
 import multiprocessing
+import signal
 import socket
 import time
 import traceback
@@ -18,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing.connection import wait
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -175,8 +178,8 @@ class Drive:
 @dataclass(frozen=True, slots=True)
 class _Run:
     url: str
-    seconds: float | None
-    steps: int | None
+    seconds: float
+    steps: float
     warm_up_s: float
 
 
@@ -193,21 +196,31 @@ def drive(
 
     `cpu` tells the CPU seconds that others have used so far, by name.
     """
-    run = _Run(url, seconds, steps, 0.0 if steps else warm_up_s)
+    assert seconds or steps, "clients would never end"
+    run = _Run(url, seconds or math.inf, steps or math.inf, 0.0 if steps else warm_up_s)
     clients = [_Client(script, run) for script in scripts]
     try:
-        for each in clients:
-            each.receive()  # it is ready
+        _each(clients)  # they are ready
         before = cpu()
         for each in clients:
             each.begin()
-        ran = [each.receive() for each in clients]
+        ran = _each(clients)
         after = cpu()
     finally:
         for each in clients:
             each.end()
     used = {name: total - before.get(name, 0.0) for name, total in after.items()}
     return Drive(ran, {**used, "clients": sum(each.cpu_s for each in ran)})
+
+
+def _each(clients: Sequence["_Client"]) -> list[Any]:
+    """What each of them says next; whoever says first that it failed is heard first."""
+    by_pipe = {each.pipe: each for each in clients}
+    told: dict[Any, Any] = {}
+    while len(told) < len(clients):
+        for pipe in wait(by_pipe.keys() - told.keys()):
+            told[pipe] = by_pipe[pipe].receive()
+    return [told[each.pipe] for each in clients]
 
 
 @dataclass
@@ -217,10 +230,10 @@ class _Client:
     script: Script
     run: _Run
     _process: Any = field(init=False)
-    _pipe: Any = field(init=False)
+    pipe: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self._pipe, theirs = _SPAWN.Pipe()
+        self.pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
             target=_act, args=(self.script, self.run, theirs), daemon=True
         )
@@ -229,7 +242,7 @@ class _Client:
 
     def receive(self) -> Any:
         try:
-            told = self._pipe.recv()
+            told = self.pipe.recv()
         except EOFError:
             raise Unexpected("a client died") from None
         if isinstance(told, str):
@@ -237,17 +250,18 @@ class _Client:
         return told
 
     def begin(self) -> None:
-        self._pipe.send(None)
+        self.pipe.send(None)
 
     def end(self) -> None:
         """Whatever it does, it does no more."""
         self._process.kill()
         self._process.join()
-        self._pipe.close()
+        self.pipe.close()
 
 
 def _act(script: Script, run: _Run, pipe: Any) -> None:
     """What the process of a client does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends it
     try:
         with closing(Connection(run.url)) as to:
             numbers = count()
@@ -259,12 +273,10 @@ def _act(script: Script, run: _Run, pipe: Any) -> None:
             pipe.send(None)
             pipe.recv()
             began, cpu = time.perf_counter(), time.process_time()
-            if run.steps is not None:
-                for _ in range(run.steps):
-                    script.step(next(numbers), to)
-            else:
-                while time.perf_counter() < began + run.seconds:
-                    script.step(next(numbers), to)
+            done = 0
+            while done < run.steps and time.perf_counter() < began + run.seconds:
+                script.step(next(numbers), to)
+                done += 1
             ended, cpu = time.perf_counter(), time.process_time() - cpu
             pipe.send(Ran(script, dict(to.timing), began, ended, cpu, to.retries))
     except Exception:  # noqa: BLE001 - the driver raises it

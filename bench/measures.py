@@ -43,7 +43,7 @@ TARGETS: Mapping[str, Target] = {
     "register-flows": Target(
         "register 1 per POST, 8 clients, to 8 flows", "/s", "165; 220-310; 149-225", 400, 1_000
     ),
-    "read-your-write": Target("the same to 1 flow, each read after its 201", "/s"),
+    "read-your-write": Target("register 1 per POST and read it after its 201, 8 clients", "/s"),
     "register-alone": Target(
         "register 1 per POST, 1 client, p50", "ms", "5-11", 30, 12, less_is_better=True
     ),
@@ -54,7 +54,9 @@ TARGETS: Mapping[str, Target] = {
         "register 1 000 per POST, 4 clients", "segments/s", "4 100", 15_000, 40_000
     ),
     "list": Target("list 300 by timerange without URLs, 4 clients", "/s", "70-100", 250, 1_000),
-    "list-urls": Target("the same with presigned URLs", "/s", "12", 150, 500),
+    "list-urls": Target(
+        "list 300 by timerange with presigned URLs, 4 clients", "/s", "12", 150, 500
+    ),
     "page": Target("page a whole flow", "rows/s", "9 000-18 000", 40_000, 150_000),
     "delete": Target("delete a whole flow's segments", "segments/s", "170", 5_000, 20_000),
     "grow-register": Target(

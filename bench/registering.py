@@ -1,6 +1,6 @@
 """Scenarios: registering segments."""
 
-from bench.measures import Figure, Floor, Result, percentile
+from bench.measures import Figure, Result, percentile
 from bench.scripts import Register
 from bench.store import Bench, flows_of
 
@@ -51,6 +51,6 @@ def _registered(bench: Bench, name: str, scripts: list[Register]) -> Result:
     """Register for a while; the figure counts segments."""
     done = bench.drive(scripts)
     per_post = scripts[0].per_post
-    floor: Floor = bench.floors.insert(per_post)
+    floor = bench.floors.insert(per_post)
     figure = Figure(name, done.rate("register") * per_post, [floor])
     return bench.result(done, flows_of(done.scripts), figures=[figure])

@@ -61,7 +61,7 @@ def text(now: Report, before: Report | None) -> str:
         "How long requests took, in milliseconds, and the CPU seconds of each process per second:",
         _table(_requests(now)),
     ]
-    if len(list(_growth(now))) > 1:
+    if len(_stages(now)) > 1:
         parts += ["As a flow grows, per second:", _table(_growth(now))]
     return "\n\n".join(parts) + "\n"
 
@@ -100,7 +100,7 @@ def _figures(now: Report, before: Report | None) -> Iterator[Sequence[str]]:
             number(each["go_for"]),
             *earlier,
             f"**{shown}**" if each["met"] else shown,
-            ", ".join(floors),
+            "; ".join(floors),
         ]
 
 

@@ -1,14 +1,15 @@
 """The store that is measured, and what scenarios need of it.
 
 * It is one of its own, started as `tams up` does, on free ports in a temporary directory.
-* CPU seconds are those of each process of the store and what it started.
+* CPU seconds are those of each process of the store and what it started, of the clients, and of all
+  others on the machine: with much of these, figures tell little.
 * Flows that several scenarios need are filled once, when the first asks for one.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -70,7 +71,9 @@ class Bench:
         """Have clients act out `scripts`, for the usual time if nothing else is said."""
         if steps is None and seconds is None:
             seconds = self.seconds
-        return drive(self.url, scripts, seconds=seconds, steps=steps, cpu=self.cpu_s)
+        done = drive(self.url, scripts, seconds=seconds, steps=steps, cpu=self._with_others)
+        others = done.cpu_s["others"] - done.cpu_s["clients"]
+        return replace(done, cpu_s={**done.cpu_s, "others": others})
 
     def cpu_s(self) -> dict[str, float]:
         """The CPU seconds of each process of the store and all it started, so far."""
@@ -78,6 +81,12 @@ class Bench:
             name: sum(map(_used, _family(pid)))
             for name, pid in self.store.facts["processes"].items()
         }
+
+    def _with_others(self) -> dict[str, float]:
+        """The same, and the CPU seconds of all other processes of the machine."""
+        used, machine = self.cpu_s(), psutil.cpu_times()
+        busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0)
+        return {**used, "others": busy - sum(used.values())}
 
     def settle(self) -> None:
         """Wait until the store is done with what it was asked for earlier."""

@@ -8,6 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import BinaryIO, Final
 
@@ -19,15 +20,17 @@ from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
+from infra.broker.log_bell import RedisLogBell
 from infra.broker.marks import RedisMarks
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
-from infra.marked_store import MarkedStore
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
+from infra.telling_store import TellingStore
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
+from tasks import events
 from tasks.celery_tasks import FLUSH
 from tasks.listing import RememberedTimelines
 from tasks.ports import Intake, Limits, Ports
@@ -119,14 +122,15 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     from infra.vast.store import VastMetadataStore
 
     broker = Broker(settings.redis_url)
-    marks = RedisMarks(broker)
-    metadata = MarkedStore(VastMetadataStore(Database(settings.vast)), marks)
+    queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
+    ids, marks = RandomIds(), RedisMarks(broker)
+    store = VastMetadataStore(Database(settings.vast), ids)
+    metadata = TellingStore(store, marks, partial(events.announce, queue))
+    most_bytes = settings.api_cache_mb << 20
     return Ports(
         metadata=metadata,
         marks=marks,
-        timelines=RememberedTimelines(
-            metadata, marks, most_bytes=settings.api_cache_mb << 20, clock=time.monotonic
-        ),
+        timelines=RememberedTimelines(metadata, marks, most_bytes, time.monotonic),
         media=_media(settings),
         inbox=RedisInbox(
             broker,
@@ -143,11 +147,12 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         ),
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
+        log_bell=RedisLogBell(broker, pace_s=settings.events_pace_ms / 1_000),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers),
+        queue=queue,
         probe=MediaReader(),
         clock=SystemClock(),
-        ids=RandomIds(),
+        ids=ids,
         limits=Limits(
             shards=settings.shards,
             flushers=settings.flushers,
@@ -163,6 +168,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             deletions_kept_s=settings.deletions_kept_s,
             object_timeout_s=settings.object_timeout_s,
             presigned_url_timeout_s=settings.presigned_url_timeout_s,
+            events_kept_s=settings.events_kept_s,
             scan_keys=_SCAN_KEYS,
             scan_interval_s=settings.scan_interval_s,
             patience=Patience(settings.stall_intervals, settings.stall_min_s),

@@ -96,6 +96,8 @@ class Settings:
     jobs_kept_s: int
     job_changes_kept: int
     answers_bytes: int
+    events_pace_ms: int
+    events_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
     page_limit_default: int
@@ -203,6 +205,8 @@ class _Reader:
             jobs_kept_s=self._number("TAMS_JOBS_KEPT_S", 2_592_000, 60, 315_360_000),
             job_changes_kept=self._number("TAMS_JOB_CHANGES_KEPT", 10_000, 100, 10_000_000),
             answers_bytes=self._number("TAMS_ANSWERS_BYTES", 1 << 28, 1 << 20, 1 << 40),
+            events_pace_ms=self._number("TAMS_EVENTS_PACE_MS", 200, 0, 60_000),
+            events_kept_s=self._number("TAMS_EVENTS_KEPT_S", 604_800, 60, 31_536_000),
             deletions_kept_s=self._number("TAMS_DELETIONS_KEPT_S", 604_800, 60, 31_536_000),
             object_timeout_s=self._number("TAMS_OBJECT_TIMEOUT_S", 3_600, 300, 604_800),
             presigned_url_timeout_s=self._number(

@@ -61,11 +61,9 @@ def _filled(shown: Shown, write_urls: WriteUrls, *, with_object_timerange: bool)
 
 
 def _shown(segment: Segment, item: MediaObject | None) -> bytes:
-    payload: dict[str, Any] = segment_json(segment)
-    if item is not None and item.key_frame_count is not None:
-        payload["key_frame_count"] = item.key_frame_count
-    head = b"{" if item is None or item.init_object_id is None else _init(item.init_object_id)
-    return b'%s%s,"get_urls":[%s' % (head, orjson.dumps(payload)[1:-1], _END)
+    init = None if item is None or item.init_object_id is None else (item.init_object_id, ())
+    payload = segment_json(segment, item, (), init, with_object_timerange=False)
+    return orjson.dumps(payload) + b","
 
 
 def _source(item: MediaObject | None, objects: Mapping[ObjectId, MediaObject]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from schemas.domain.errors import Unavailable
-from tasks import deletion, flushing, ingest, jobs, objects, scans, stalls
+from tasks import deletion, events, flushing, ingest, jobs, objects, scans, stalls
 from tasks.ports import Ports, Work
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,12 @@ def catch_up(self: Operation) -> None:
     scans.catch_up(self.ports)
 
 
+@shared_task(base=Operation, bind=True, name=Work.RELAY)
+def relay(self: Operation) -> None:
+    """Move what happened into the log."""
+    events.relay(self.ports)
+
+
 @shared_task(base=Operation, bind=True, name=STALLS)
 def look_for_stalls(self: Operation) -> None:
     """Record which flows have stalled."""
@@ -99,6 +105,7 @@ def tidy(self: Operation) -> None:
     jobs.tidy(self.ports)
     scans.tidy(self.ports)
     stalls.forget(self.ports)
+    events.forget(self.ports)
     self.ports.queue.call(Work.COLLECT)
     self.ports.queue.call(Work.COPY)
 
@@ -108,4 +115,5 @@ def sweep(self: Operation) -> None:
     """Ring wherever something waits."""
     flushing.sweep(self.ports)
     ingest.sweep(self.ports)
+    events.sweep(self.ports)
     jobs.sweep(self.ports)

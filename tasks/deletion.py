@@ -17,8 +17,10 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from schemas.domain import event
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes, shard_of
+from schemas.domain.collections import Collectors
 from schemas.domain.deletion import Deletion, DeletionState
 from schemas.domain.errors import Cancelled, DeletionNotFound, FlowNotFound, Unavailable
 from schemas.domain.flow import Content, Flow
@@ -29,7 +31,7 @@ from schemas.domain.release import release
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 from tasks import jobs
-from tasks.flows import existing
+from tasks.flows import collections, existing
 from tasks.ports import Lease, LeaseLost, Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -53,8 +55,10 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         if flow.deletion is not None:
             return _again(snapshot.deletions([flow.deletion])[flow.deletion])
         flow.require_writable()
-        changes = _hidden(snapshot, replace(flow, deletion=new.id), new, version)
-        return replace(changes, add=(new,)), new
+        collectors = collections(snapshot).of(flow.id, flow.source_id)
+        begun = replace(new, collectors=collectors)
+        changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
+        return replace(changes, add=(begun,)), begun
 
     return _schedule(ports, ports.metadata.transact(decide))
 
@@ -124,8 +128,11 @@ def advance(ports: Ports, shard: int, deletion_id: DeletionId, lease: Lease) -> 
     Raises:
         Unavailable, LeaseLost: when the step could not be done; it will be.
     """
+    step = partial(_step, ports, lease, deletion_id)
     try:
-        deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
+        deletion = ports.metadata.transact(step)
+        if deletion is not None and not (deletion.ended or deletion.remaining):
+            deletion = ports.metadata.transact(step)
     except (Unavailable, LeaseLost):
         raise
     except Exception as error:  # else it would be begun anew for ever
@@ -193,10 +200,16 @@ def _hidden(snapshot: Snapshot, going: Flow, deletion: Deletion, version: str) -
         flow for flow in snapshot.all_flows({"source_id": going.source_id}) if flow.id != going.id
     ]
     sources = {} if others else snapshot.sources([going.source_id])
+    had, now = deletion.collectors or Collectors(), deletion.created
     return Changes(
         replace=(going, *collectors),
         remove=tuple(sources.values()),
         claim=frozenset({f"flow/{going.id}", f"source/{going.source_id}"}),
+        told=(
+            *map(event.flow_updated, collectors),
+            event.flow_deleted(going, had, now),
+            *(event.source_deleted(source_id, had, now) for source_id in sources),
+        ),
     )
 
 
@@ -227,6 +240,9 @@ def _step(
         content = _content_without(snapshot, flow, gone)
         changed = replace(flow, segments_updated=now, content=content)
         changes = replace(changes, replace=(*changes.replace, changed))
+    if flow is not None and gone:
+        told = event.segments_deleted(flow, gone, deletion.collectors, now)
+        changes = replace(changes, told=(told,))
     if flow is not None and deletion.delete_flow and deletion.ended:
         changes = replace(changes, remove=(*changes.remove, flow))
     lease.require()

@@ -10,8 +10,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from schemas.domain import event
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes
 from schemas.domain.collections import Collections, require_agreement
@@ -71,7 +73,7 @@ def change(ports: Ports, flow_id: FlowId, edit: Callable[[Flow], Flow], *, by: s
             return Changes(), None
         flow = replace(edited, metadata_updated=now, updated_by=by, metadata_version=version)
         if flow.collection == known.collection:
-            return Changes(replace=(flow,)), None
+            return Changes(replace=(flow,), told=(event.flow_updated(flow),)), None
         return _changes(snapshot, known, flow), None
 
     ports.metadata.transact(decide)
@@ -147,8 +149,9 @@ def _changes(snapshot: Snapshot, known: Flow | None, flow: Flow) -> Changes:
     if source is not None:
         flow_rules.require_source_fits(flow, source)
     left = _left(snapshot, known) if known and known.source_id != flow.source_id else ()
+    new = () if source else (_source_of(flow),)
     return Changes(
-        add=(*(() if source else (_source_of(flow),)), *(() if known else (flow,))),
+        add=(*new, *(() if known else (flow,))),
         replace=(flow,) if known else (),
         remove=left,
         claim=frozenset(
@@ -157,6 +160,11 @@ def _changes(snapshot: Snapshot, known: Flow | None, flow: Flow) -> Changes:
                 *(f"flow/{member.id}" for member in flow.collection),
                 *(f"source/{each.source_id}" for each in (known, flow) if each),
             }
+        ),
+        told=(
+            *map(event.source_created, new),
+            event.flow_updated(flow) if known else event.flow_created(flow),
+            *(_gone(snapshot, each, flow.metadata_updated) for each in left),
         ),
     )
 
@@ -181,6 +189,10 @@ def _left(snapshot: Snapshot, flow: Flow) -> tuple[Source, ...]:
     if len(snapshot.all_flows({"source_id": flow.source_id})) > 1:
         return ()
     return tuple(snapshot.sources([flow.source_id]).values())
+
+
+def _gone(snapshot: Snapshot, source: Source, now: datetime) -> event.Happening:
+    return event.source_deleted(source.id, collections(snapshot).of(None, source.id), now)
 
 
 def _source_of(flow: Flow) -> Source:

@@ -6,21 +6,23 @@
 * `Ports` is built once per process, on first use, so that no connection crosses a fork.
 """
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
+from schemas.domain.event import Event, EventLog, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
     DeletionId,
+    EventId,
     FlowId,
     JobId,
     ObjectId,
@@ -45,6 +47,7 @@ from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
 from schemas.domain.strip import ShownPage
 from schemas.domain.timerange import TimeRange
+from tasks.takers import Takers
 
 T = TypeVar("T")
 
@@ -157,6 +160,30 @@ class Snapshot(Protocol):
 
     def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
         """How far the offers of these shards are decided."""
+
+    def outbox(self) -> list[Outgoing]:
+        """Everything in the outbox, the oldest first, without the details."""
+
+    def posted(self) -> bool:
+        """Whether there is anything in the outbox."""
+
+    def posted_until(self, posted_ns: int) -> dict[EventId, Outgoing]:
+        """What was put into the outbox until then, whole."""
+
+    def event_log(self) -> EventLog:
+        """Where the log of events begins and ends."""
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """The next `limit` events after that place in the log, in order.
+
+        There are none when those were forgotten, which `EventLog.remembers` tells.
+        """
+
+    def events_before(self, moment: datetime, limit: int) -> list[Event]:
+        """The first of the log that came there before `moment`, without the details."""
+
+    def position_at(self, moment: datetime) -> int:
+        """The place in the log before every event that occurred at `moment` or later."""
 
 
 class MetadataStore(Protocol):
@@ -378,6 +405,19 @@ class Inbox(Protocol):
         """The shards that have entries, or deletions to go on with."""
 
 
+class LogBell(Protocol):
+    """Who moves events from the outbox into the log, and who waits for more in it."""
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """The right to move them, a while apart; False when somebody else has it."""
+
+    def tell(self, last: int) -> None:
+        """Wake whoever waits: `last` is the place of the latest event in the log."""
+
+    def wait(self, after: int, timeout_s: float) -> int:
+        """The place that was told last, once it comes after `after`; `after` if none did."""
+
+
 class DeadOfferStore(Protocol):
     """Entries of the inbox that were put aside."""
 
@@ -420,8 +460,8 @@ class JobStore(Protocol):
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none here."""
 
-    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
-        """The job once it ended; None when it did not in time."""
+    def wait(self, job_id: JobId, timeout_s: float) -> bool | None:
+        """Whether all of a job succeeded, once it ended; None when it did not in time."""
 
     def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
         """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
@@ -538,6 +578,7 @@ class Work(StrEnum):
     ARCHIVE = "jobs.archive"
     SCAN = "ingest.scan"
     CATCH_UP = "ingest.catch_up"
+    RELAY = "events.relay"
 
 
 class TaskQueue(Protocol):
@@ -601,6 +642,7 @@ class Limits:
     jobs_kept_s: int
     object_timeout_s: int
     presigned_url_timeout_s: int
+    events_kept_s: int
     scan_keys: int
     scan_interval_s: int
     patience: Patience
@@ -640,7 +682,7 @@ class Intake(Protocol):
         """Who is told of them."""
 
     @property
-    def missed(self) -> Event:
+    def missed(self) -> threading.Event:
         """Set when the buckets should be looked through for what was missed."""
 
     @property
@@ -662,10 +704,12 @@ class Ports:
     answers: Answers
     notices: Notices
     dead_notices: DeadNoticeStore
+    log_bell: LogBell
     subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
     clock: Clock
     ids: Ids
     limits: Limits
-    missed: Event = field(default_factory=Event)
+    missed: threading.Event = field(default_factory=threading.Event)
+    takers: Takers = field(default_factory=Takers)

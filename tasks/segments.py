@@ -33,10 +33,13 @@ def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: 
             container.
         Unavailable: when too much waits already, or a service is down; nothing was accepted.
     """
-    with ports.metadata.read() as snapshot:
-        flow = existing(snapshot, flow_id)
-    flow.require_writable()
-    flow.require_container()
+    now = ports.clock.now()
+    if not ports.takers.knows(flow_id, now):
+        with ports.metadata.read() as snapshot:
+            flow = existing(snapshot, flow_id)
+        flow.require_writable()
+        flow.require_container()
+        ports.takers.add(flow_id, now)
     return enqueue(ports, flow_id, offers, followed=followed)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from schemas.domain import event
 from schemas.domain.changes import Changes
 from schemas.domain.collections import Collections
 from schemas.domain.errors import SourceNotFound
@@ -56,7 +57,7 @@ def change(ports: Ports, source_id: SourceId, edit: Callable[[Source], Source], 
         if edited is known:
             return Changes(), None
         written = replace(edited, updated=now, updated_by=by)
-        return Changes(replace=(written,)), None
+        return Changes(replace=(written,), told=(event.source_updated(written),)), None
 
     ports.metadata.transact(decide)
 

@@ -114,7 +114,7 @@ def api() -> None:
     "-Q",
     default="interactive",
     show_default=True,
-    help="Queues to work on, by commas; there are interactive and bulk.",
+    help="Queues to work on, by commas; there are interactive, bulk and events.",
 )
 @click.option(
     "--concurrency",
@@ -122,8 +122,9 @@ def api() -> None:
     show_default="TAMS_WORKER_CONCURRENCY",
     help="Tasks to work on at once.",
 )
+@click.option("--threads", is_flag=True, help="In threads, for tasks that wait for others.")
 @plainly
-def worker(queues: str, concurrency: int | None) -> None:
+def worker(queues: str, concurrency: int | None, *, threads: bool) -> None:
     """Work on what waits in the queues."""
     configure_logging()
     from infra.bootstrap import preload
@@ -135,6 +136,7 @@ def worker(queues: str, concurrency: int | None) -> None:
     app.Worker(
         queues=queues,
         loglevel="INFO",
+        pool="threads" if threads else "prefork",
         concurrency=concurrency,
         hostname=f"tams-{queues.replace(',', '-')}@{gethostname()}",
         without_gossip=True,  # workers need nothing of each other

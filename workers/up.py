@@ -40,7 +40,10 @@ from infra.settings import (
 )
 from workers.supervisor import Supervisor, guarded
 
-SERVICES = ("valkey", "seaweedfs", "vast", "init", "api", "worker", "bulk", "beat", "listener")
+SERVICES = (
+    *("valkey", "seaweedfs", "vast", "init"),
+    *("api", "worker", "bulk", "events", "beat", "listener"),
+)
 """What a store consists of, by the names of its processes."""
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan")
@@ -143,6 +146,7 @@ def _services(planned: Plan) -> list[Service]:
         tams("api", "api", lambda: http_answers(f"{api.url}/health")),
         tams("worker", "worker", lambda: _a_worker_listens(settings.redis_url)),
         tams("bulk", "worker --queues bulk --concurrency 1"),
+        tams("events", "worker --queues events --threads --concurrency 16"),
         tams("beat", "beat"),
         tams("listener", "listen", lambda: http_answers(f"{listener.url}/health")),
     ]

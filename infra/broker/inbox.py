@@ -10,6 +10,7 @@
   below the position in the database has not been answered.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -38,6 +39,7 @@ from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost
 _OFFERS_PER_ENTRY: Final = 500
 _ENTRIES_PER_READ: Final = 200
 _ERROR: Final = "error"
+_LOOK_S: Final = 0.05
 
 
 class _ShardLease:
@@ -62,6 +64,8 @@ class RedisInbox:
         self._high_water = high_water
         self._job_changes_kept = job_changes_kept
         self._noted: set[tuple[int, int]] = set()
+        # When it was looked how many entries wait in a shard, and how many did.
+        self._waiting: dict[int, tuple[float, int]] = {}
         # How many offers an entry has, about; says how many entries to ask for.
         self._offers_per_entry = 1
 
@@ -69,11 +73,7 @@ class RedisInbox:
         """Make offers and job durable at once; see `Inbox.append`."""
         stream = stream_of(shard)
         with self._broker.translated() as client:
-            waiting = client.xlen(stream)
-            if waiting >= self._high_water:
-                raise Unavailable(
-                    f"shard {shard} has {waiting} requests waiting to be registered; retry later"
-                )
+            self._require_room(client, shard)
             with client.pipeline(transaction=True) as pipe:
                 create_job(pipe, job, self._job_changes_kept)
                 for start in range(0, len(offers), _OFFERS_PER_ENTRY):
@@ -90,6 +90,18 @@ class RedisInbox:
                         },
                     )
                 pipe.execute()
+
+    def _require_room(self, client: redis.Redis, shard: int) -> None:
+        """Refuse when too much waits; looked at again at once when there is little room left."""
+        now = time.monotonic()
+        looked, waiting = self._waiting.get(shard, (0.0, self._high_water))
+        if now - looked > _LOOK_S or waiting > self._high_water // 2:
+            waiting = client.xlen(stream_of(shard))
+            self._waiting[shard] = now, waiting
+        if waiting >= self._high_water:
+            raise Unavailable(
+                f"shard {shard} has {waiting} requests waiting to be registered; retry later"
+            )
 
     @contextmanager
     def lease(self, shard: int) -> Iterator[Lease | None]:

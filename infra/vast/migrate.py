@@ -18,7 +18,7 @@ from infra.vast.retry import retried
 from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
-from schemas.tables.definitions import CLAIMS, FLOWS, OBJECTS, SEGMENTS, SHARDS, TABLES
+from schemas.tables.definitions import CLAIMS, EVENT_LOG, FLOWS, OBJECTS, SEGMENTS, SHARDS, TABLES
 from schemas.tables.rows import NO_STATUS
 
 
@@ -111,3 +111,6 @@ def _fill(transaction: Transaction, shards: int) -> None:
     claims = transaction.table(CLAIMS)
     if not claims.select(["slot"]).num_rows:
         claims.insert([{"slot": n, "touched": 0} for n in range(CLAIM_SLOTS)])
+    log = transaction.table(EVENT_LOG)
+    if not log.select(["last"]).num_rows:
+        log.insert([{"first": 1, "last": 0}])

@@ -11,20 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from io import BytesIO
 from typing import Any, Final
 
 import pyarrow as pa
 import requests
+from urllib3.util import parse_url
 from vastdb import errors
+from vastdb._internal import VastdbApi
 from vastdb.config import BackoffConfig, QueryConfig
 from vastdb.session import Session
-from vastdb.table import SplitWorker, SplitWorkerConfig
+from vastdb.table import SplitWorker, SplitWorkerConfig, TableInTransaction
 from vastdb.table_metadata import TableMetadata, TableRef, TableType
 from vastdb.transaction import Transaction as SdkTransaction
 
 from infra.settings import VastSettings
 from infra.vast.prepared import MOST_VALUES, ROW_ID, Term, request
+from infra.vast.transport import Connections
 from schemas.domain.errors import Conflict, Unavailable
 from schemas.domain.timerange import TimeRange
 from schemas.tables.definitions import TABLES
@@ -52,8 +54,9 @@ class OutcomeUnknown(Unavailable):
 class Table:
     """One table within one transaction."""
 
-    def __init__(self, sdk_table: Any, api: "_Api") -> None:
-        self._table = sdk_table
+    def __init__(self, metadata: TableMetadata, sdk: SdkTransaction, api: VastdbApi) -> None:
+        self._metadata = metadata
+        self._sdk = sdk
         self._api = api
 
     def select(
@@ -110,11 +113,16 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """Its columns."""
-        return self._table.arrow_schema
+        return self._metadata.arrow_schema
+
+    @property
+    def _table(self) -> TableInTransaction:
+        """The table as the SDK writes to it; metadata are shared, since nothing reloads them."""
+        return TableInTransaction(self._metadata, self._sdk, self._sdk._session_context)  # noqa: SLF001 - copies cost more than a write
 
     def _read(self, columns: Sequence[str], terms: Sequence[Term], limit: int | None) -> pa.Table:
         """Read as the SDK does, without its threads: there is one split, of one endpoint."""
-        ref = self._table.ref
+        ref = self._metadata.ref
         asked = request(ref.table, columns, terms)
         worker = SplitWorker(
             api=self._api,
@@ -122,7 +130,7 @@ class Table:
             bucket_name=ref.bucket,
             schema_name=ref.schema,
             table_name=ref.table,
-            txid=self._table._tx.active_txid,  # noqa: SLF001 - as the SDK's own select does
+            txid=self._sdk.active_txid,
             query_imports_table=False,
             split_id=0,
             config=_ONE_SPLIT
@@ -137,29 +145,13 @@ class Table:
                 if limit is not None and sum(each.num_rows for each in batches) >= limit:
                     return
 
-        self._api.retrying(read)()
+        self._api._backoff_decorator(read)()  # noqa: SLF001 - as the SDK's own select does
         found = pa.Table.from_batches(batches, asked.response_schema)
         return found if limit is None else found.slice(0, limit)
 
     def _empty(self, columns: Sequence[str]) -> pa.Table:
         fields = [*(self.schema.field(name) for name in columns), pa.field(ROW_ID, pa.uint64())]
         return pa.schema(fields).empty_table()
-
-
-class _Api:
-    """The SDK's way to ask for data, with answers that are received whole before they are read."""
-
-    def __init__(self, sdk_api: Any) -> None:
-        self._sdk = sdk_api
-        self.retrying = sdk_api._backoff_decorator  # noqa: SLF001 - as the SDK's own select does
-
-    def query_data(self, **asked: Any) -> Any:
-        response = self._sdk.query_data(**asked)
-        try:
-            response.raw = BytesIO(response.content)
-        except requests.RequestException as error:
-            raise errors.ConnectionError(cause=error, may_retry=True) from error
-        return response
 
 
 class Database:
@@ -183,7 +175,7 @@ class Database:
             session = self._session()
             try:
                 with session.transaction() as sdk_transaction:
-                    yield Transaction(sdk_transaction, self._settings, _Api(session.api))
+                    yield Transaction(sdk_transaction, self._settings, session.api)
                     body_ended = True
             except _BROKEN as error:
                 if body_ended:
@@ -200,6 +192,11 @@ class Database:
                 timeout=60,
                 backoff_config=BackoffConfig(max_tries=3, max_time=5.0),
             )
+            endpoint = parse_url(self._settings.endpoint)
+            if endpoint.scheme == "http":
+                session.api._sessions[str(endpoint.host)] = Connections(  # noqa: SLF001 - see there
+                    self._settings.endpoint, self._settings.access_key, self._settings.secret_key
+                )
             self._threads.session = session
         return session
 
@@ -222,7 +219,7 @@ class Database:
 class Transaction:
     """One transaction; its tables are those of `schemas.tables`."""
 
-    def __init__(self, sdk: SdkTransaction, settings: VastSettings, api: _Api) -> None:
+    def __init__(self, sdk: SdkTransaction, settings: VastSettings, api: VastdbApi) -> None:
         self.sdk = sdk
         self._settings = settings
         self._api = api
@@ -230,7 +227,7 @@ class Transaction:
     def table(self, name: str) -> Table:
         """The table called `name`."""
         metadata = _metadata(self._settings.bucket, self._settings.schema, name)
-        return Table(self.sdk.table_from_metadata(metadata), self._api)
+        return Table(metadata, self.sdk, self._api)
 
 
 @lru_cache

@@ -6,11 +6,14 @@
 * A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
   of two that claim the same name at once, the database lets only one commit.
 * A transaction that others came before is done anew (see `infra.vast.retry`).
+* What happens in a transaction goes into the outbox with it, in one more request. It is dated when
+  it is written: of two transactions that changed one thing, the second began after the first ended,
+  whatever moment they tell of.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -27,9 +30,11 @@ from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
+from schemas.domain.event import Event, EventLog, Happening, Outgoing
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import (
     DeletionId,
+    EventId,
     FlowId,
     JobId,
     ObjectId,
@@ -54,6 +59,8 @@ from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.tables import definitions as tables
 from schemas.tables import rows
+from schemas.tables.details import detail_of
+from tasks.ports import Ids
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -76,8 +83,9 @@ _SPARE_ROWS: Final = 4
 class VastMetadataStore:
     """Sources, flows, segments and objects as rows of VAST tables."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ids: Ids) -> None:
         self._database = database
+        self._ids = ids
         self._slot_rows: dict[int, int] = {}
 
     @contextmanager
@@ -98,7 +106,7 @@ class VastMetadataStore:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
                 self._claim(transaction, changes.claim)
-                snapshot.write(changes)
+                snapshot.write(changes, self._posted(changes.told))
             return result
 
         return retried(once)
@@ -107,6 +115,24 @@ class VastMetadataStore:
         """Raises Unavailable when the database does not answer."""
         with self._database.transaction():
             pass
+
+    def _posted(self, told: Iterable[Happening]) -> list[Outgoing]:
+        now = time.time_ns()
+        return [
+            Outgoing(
+                EventId(self._ids.new()),
+                now,
+                number,
+                each.type,
+                each.occurred,
+                each.source_id,
+                each.flow_id,
+                each.collectors,
+                each.segments,
+                detail_of(each.subject),
+            )
+            for number, each in enumerate(told)
+        ]
 
     def _claim(self, transaction: Transaction, names: Collection[str]) -> None:
         if not names:
@@ -371,8 +397,46 @@ class VastSnapshot:
             )
         return cursors
 
-    def write(self, changes: Changes) -> None:
-        """Write `changes`, one request per table and kind of change."""
+    def outbox(self) -> list[Outgoing]:
+        """Everything in the outbox, the oldest first, without the details."""
+        found = self._without_details(tables.OUTBOX, rows.outgoing_from)
+        return sorted(found, key=lambda each: (each.posted_ns, each.number))
+
+    def posted(self) -> bool:
+        """Whether there is anything in the outbox."""
+        found = self._transaction.table(tables.OUTBOX).select(["number"], limit=1)
+        return bool(found.num_rows)
+
+    def posted_until(self, posted_ns: int) -> dict[EventId, Outgoing]:
+        """What was put into the outbox until then."""
+        found = self._records(tables.OUTBOX, rows.outgoing_from, below=("posted", posted_ns + 1))
+        return {each.id: each for each in found}
+
+    def event_log(self) -> EventLog:
+        """Where the log begins and ends."""
+        found = self._records(tables.EVENT_LOG, rows.event_log_from)
+        if not found:
+            raise Unavailable("the log is not in the database; has `tams init` been run?")
+        return found[0]
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """The next `limit` events after that place in the log, in order."""
+        return self._events(self._records, sequence, limit)
+
+    def events_before(self, moment: datetime, limit: int) -> list[Event]:
+        """The first events of the log that came there before `moment`, without the details."""
+        first = self.event_log().first
+        found = self._events(self._without_details, first - 1, limit)
+        return [event for event in found if event.logged < moment]
+
+    def position_at(self, moment: datetime) -> int:
+        """The place in the log before every event that occurred at `moment` or later."""
+        table = self._transaction.table(tables.EVENTS)
+        found = table.select(["sequence"], since=("occurred", rows.naive(moment)))
+        return min(found["sequence"].to_pylist(), default=self.event_log().last + 1) - 1
+
+    def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
+        """Write `changes` and what is told of them, one request per table and kind of change."""
         removals: dict[str, list[int]] = defaultdict(list)
         for record in changes.remove:
             table = rows.table_of(record)
@@ -387,7 +451,7 @@ class VastSnapshot:
         for table, changed in updates.items():
             self._transaction.table(table).update(changed)
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
-        for record in changes.add:
+        for record in (*changes.add, *posted):
             inserts[rows.table_of(record)].append(rows.to_row(record))
         for table, new in inserts.items():
             self._transaction.table(table).insert(new)
@@ -414,6 +478,22 @@ class VastSnapshot:
             self._row_ids[table, rows.key_of(record)] = row[ROW_ID]
             records.append(record)
         return records
+
+    def _without_details(
+        self, table: str, from_row: Callable[[rows.Row], R], **conditions: Any
+    ) -> list[R]:
+        """As `_records`, without the column that may be large."""
+        columns = [name for name in tables.TABLES[table].names if name != "detail"]
+        return self._records(table, from_row, columns=columns, **conditions)
+
+    def _events(self, read: Callable[..., list[Event]], after: int, limit: int) -> list[Event]:
+        found = read(
+            tables.EVENTS,
+            rows.event_from,
+            since=("sequence", after + 1),
+            below=("sequence", after + 1 + limit),
+        )
+        return sorted(found, key=lambda event: event.sequence)
 
     def _segments(
         self,

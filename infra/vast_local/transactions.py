@@ -15,7 +15,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -45,6 +45,7 @@ class Transaction:
 
     id: int
     cursor: duckdb.DuckDBPyConnection
+    parsed: Callable[[str], duckdb.Statement]
     catalog: Catalog
     holder: Holder
     used: float
@@ -53,6 +54,12 @@ class Transaction:
     places: list[tuple[object, ...]] = field(default_factory=list)
     failed: bool = False
     ended: bool = False
+
+    def execute(
+        self, statement: str, parameters: Sequence[object] = ()
+    ) -> duckdb.DuckDBPyConnection:
+        """Run a statement that will come again, with other parameters."""
+        return self.cursor.execute(self.parsed(statement), parameters)
 
     def define(self, changes: dict[Key, Schema | Table | None]) -> None:
         """Change the catalog for this transaction, and for all once it commits."""
@@ -172,7 +179,8 @@ class Transactions:
         with self._lock:
             self._last_id += 1
             id_ = self._last_id
-        return Transaction(id_, cursor, known, holder, used=time.monotonic())
+        parsed = self._storage.parsed
+        return Transaction(id_, cursor, parsed, known, holder, used=time.monotonic())
 
     @contextmanager
     def _alone(self) -> Iterator[Transaction]:

@@ -8,12 +8,14 @@
   meanwhile by another writer is noticed, not overwritten.
 * Where an object can be fetched from is shown with the segments that refer to it. An operation
   that changes it for those that did already says so, whether or not it had to change it still.
+* What is told of a change is part of it (see `schemas.domain.event`).
 """
 
 from dataclasses import dataclass
 from zlib import crc32
 
 from schemas.domain.deletion import Deletion
+from schemas.domain.event import Event, EventLog, Happening, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import Problem
@@ -65,6 +67,9 @@ Record = (
     | Scan
     | Stall
     | ShardCursor
+    | Outgoing
+    | Event
+    | EventLog
     | Job
     | JobFailure
 )
@@ -75,6 +80,7 @@ class Changes:
     """Records to add, to put in the place of others read before, to remove; names claimed.
 
     `relinked` are objects that can be fetched from elsewhere than before.
+    `told` is what happens thereby, in order.
     """
 
     add: tuple[Record, ...] = ()
@@ -82,3 +88,4 @@ class Changes:
     remove: tuple[Record, ...] = ()
     claim: frozenset[str] = frozenset()
     relinked: frozenset[ObjectId] = frozenset()
+    told: tuple[Happening, ...] = ()

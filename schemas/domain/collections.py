@@ -18,6 +18,14 @@ from schemas.domain.identifiers import FlowId, SourceId
 
 
 @dataclass(frozen=True, slots=True)
+class Collectors:
+    """The flows that collect a flow, and the sources that collect its source."""
+
+    flows: tuple[FlowId, ...] = ()
+    sources: tuple[SourceId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Collections:
     """Both directions of the collection relation, for flows and for sources."""
 
@@ -45,6 +53,11 @@ class Collections:
             {key: _merged(value) for key, value in collected.items()},
             {key: tuple(value) for key, value in sources.items()},
         )
+
+    def of(self, flow_id: FlowId | None, source_id: SourceId) -> Collectors:
+        """Who collects a flow, if one is named, and a source."""
+        flows = () if flow_id is None else self.flows_collected_by.get(flow_id, ())
+        return Collectors(flows, self.sources_collected_by.get(source_id, ()))
 
 
 def require_agreement(

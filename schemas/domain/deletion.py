@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from schemas.domain.collections import Collectors
 from schemas.domain.identifiers import DeletionId, FlowId, ObjectId
 from schemas.domain.job import Fault
 from schemas.domain.segment import Segment
@@ -27,7 +28,10 @@ class DeletionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """One flow delete request; `deleted` counts segments, `expiry` is when it is forgotten."""
+    """One flow delete request; `deleted` counts segments, `expiry` is when it is forgotten.
+
+    `collectors` are those that a flow which goes had until then.
+    """
 
     id: DeletionId
     flow_id: FlowId
@@ -42,6 +46,7 @@ class Deletion:
     deleted: int = 0
     expiry: datetime | None = None
     fault: Fault | None = None
+    collectors: Collectors | None = None
 
     @property
     def ended(self) -> bool:

@@ -10,13 +10,13 @@
   and of the copy when it is refused.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from schemas.domain import ingest, media_object, placing
+from schemas.domain import event, ingest, media_object, placing
 from schemas.domain.changes import Changes
 from schemas.domain.errors import FlowNotFound, Invalid, TamsError, TimeTaken
 from schemas.domain.flow import Content, Flow
@@ -162,6 +162,7 @@ class Registration:
             ),
             claim=frozenset({*(o.id for o in new), *(f"flow/{f.id}" for f in new_flows)}),
             relinked=frozenset(o.id for o in touched if self._is_relinked(o)),
+            told=(*map(event.flow_created, new_flows), *self._told_of_segments()),
         )
 
     def _is_relinked(self, item: MediaObject) -> bool:
@@ -274,6 +275,18 @@ class Registration:
             ),
             inflow=flow.inflow.grown([each.duration_ns for each in added], self._now),
         )
+
+    def _told_of_segments(self) -> list[event.Happening]:
+        added: dict[FlowId, list[Segment]] = defaultdict(list)
+        for segment in self._added:
+            added[segment.flow_id].append(segment)
+        return [
+            told
+            for flow_id, segments in added.items()
+            for told in event.segments_added(
+                self._flows[flow_id], segments, self._objects, self._now
+            )
+        ]
 
     def _ended_stalls(self) -> list[Stall]:
         grown = {segment.flow_id for segment in self._added}

@@ -256,7 +256,13 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "type": "urn:x-tams:service.tams-server",
             "api_version": "8.2",
             "service_version": "tams-server 0.1.0",
-            "event_stream_mechanisms": [],
+            "event_stream_mechanisms": [
+                {
+                    "name": "tams-server.server-sent-events",
+                    "docs": "https://tams.example/docs#/Events/GET_events",
+                    "config": {"url": "https://tams.example/events"},
+                }
+            ],
             "min_object_timeout": "3600:0",
             "min_presigned_url_timeout": "3600:0",
         }
@@ -466,3 +472,10 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
         }
     },
 }
+
+EVENT: Final[Mapping[str, Any]] = {
+    "event_timestamp": _LATER,
+    "event_type": "flows/segments_added",
+    "event": {"flow_id": VIDEO_FLOW, "segments": [EXAMPLES[SegmentSchema]["segment"]]},
+}
+"""The body of an event."""

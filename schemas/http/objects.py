@@ -107,9 +107,12 @@ class ObjectSchema(Schema):
 
 
 def object_json(
-    item: MediaObject, users: Sequence[FlowId], urls: object, init_urls: object
+    item: MediaObject,
+    users: Sequence[FlowId],
+    urls: Sequence[dict[str, Any]],
+    init: tuple[str, Sequence[dict[str, Any]]] | None,
 ) -> dict[str, Any]:
-    """The JSON of an object that `users` refer to, with that of its URLs and its init object's."""
+    """The JSON of an object that `users` refer to."""
     payload: dict[str, Any] = {"id": item.id, "referenced_by_flows": users, "get_urls": urls}
     if item.first_flow is not None:
         payload["first_referenced_by_flow"] = item.first_flow
@@ -117,8 +120,8 @@ def object_json(
         payload["timerange"] = str(item.timerange)
     if item.key_frame_count is not None:
         payload["key_frame_count"] = item.key_frame_count
-    if item.init_object_id is not None:
-        payload["init_object"] = {"id": item.init_object_id, "get_urls": init_urls}
+    if init is not None:
+        payload["init_object"] = {"id": init[0], "get_urls": init[1]}
     return payload
 
 

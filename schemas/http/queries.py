@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -20,10 +20,18 @@ from marshmallow import (
 )
 
 from schemas.domain.coverage import CoverageQuery
+from schemas.domain.event import EventFilter, EventType
 from schemas.domain.identifiers import UUID_PATTERN, FlowId, ObjectId
 from schemas.domain.ingest import ProblemQuery
 from schemas.domain.job import JobFilter, JobKind, JobState
-from schemas.domain.query import FlowQuery, Listing, ProfileQuery, SegmentQuery, SourceQuery
+from schemas.domain.query import (
+    ANY_TAGS,
+    FlowQuery,
+    Listing,
+    ProfileQuery,
+    SegmentQuery,
+    SourceQuery,
+)
 from schemas.domain.rejection import Reason
 from schemas.domain.stall import IngestState
 from schemas.domain.storage import UrlFilter
@@ -44,6 +52,9 @@ from schemas.http.fields import (
 EVENT_ID = validate.Regexp(
     r"^[0-9]{1,18}-[0-9]{1,18}\Z", error="{input!r} is not an id this service gave out"
 )
+
+PLACE_PATTERN = "^[0-9]{1,18}$"
+PLACE = validate.Regexp(r"^[0-9]{1,18}\Z", error="{input!r} is not an id this service gave out")
 
 STATUSES = ("awaiting_content", "ingesting", "replication_in_progress", "closed_complete")
 
@@ -224,10 +235,8 @@ class FlowDetailSchema(QuerySchema):
     )
 
 
-class UrlQuerySchema(PagedSchema):
+class UrlsSchema(QuerySchema):
     """The parameters that choose among the URLs of objects."""
-
-    tag_prefixes: Sequence[str] = ("storage_backend_tag",)
 
     verbose_storage = QueryBoolean(
         load_default=False, metadata=says("Whether `get_urls` tell of the storage as well.")
@@ -255,9 +264,15 @@ class UrlQuerySchema(PagedSchema):
             labels=known.get("accept_get_urls"),
             storage_ids=known.get("accept_storage_ids"),
             presigned=known.get("presigned"),
-            backend_tags=known["storage_backend_tag"],
+            backend_tags=known.get("storage_backend_tag", ANY_TAGS),
             verbose=known["verbose_storage"],
         )
+
+
+class UrlQuerySchema(UrlsSchema, PagedSchema):
+    """The same, in a list that can filter by tags of the storage as well."""
+
+    tag_prefixes: Sequence[str] = ("storage_backend_tag",)
 
 
 class SegmentQuerySchema(UrlQuerySchema, OrderedSchema):
@@ -461,6 +476,71 @@ class JobEventsSchema(QuerySchema):
     def build(self, known: dict[str, Any]) -> Any:
         """The query value."""
         return known.get("last_event_id")
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAsked:
+    """Which events, from where on, and which URLs are in them."""
+
+    last_event_id: str | None
+    wanted: EventFilter
+    urls: UrlFilter
+    with_object_timerange: bool
+
+
+class EventsSchema(UrlsSchema):
+    """GET /events."""
+
+    events = CommaList(
+        f"({'|'.join(EventType)})",
+        metadata=says("Only events of these types, with commas between."),
+    )
+    flow_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says("Of events of flows, only those of these, by their ids with commas between."),
+    )
+    source_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says("Only events of these sources and their flows, by the ids of the sources."),
+    )
+    flow_collected_by_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says(
+            "Of events of flows, only those of flows that one of these flows collects; empty, "
+            "only of flows that none collects."
+        ),
+    )
+    source_collected_by_ids = CommaList(
+        UUID_PATTERN,
+        metadata=says(
+            "Only events of sources that one of these sources collects, and of their flows; empty, "
+            "only of sources that none collects."
+        ),
+    )
+    include_object_timerange = QueryBoolean(
+        load_default=False, metadata=says("Whether to tell the timerange of each object, too.")
+    )
+    last_event_id = fields.String(
+        validate=PLACE,
+        metadata=says("As the header `Last-Event-ID`, for clients that cannot set it."),
+    )
+
+    def build(self, known: dict[str, Any]) -> EventsAsked:
+        """The query value."""
+        types = known.get("events")
+        wanted = EventFilter(
+            frozenset(EventType) if types is None else frozenset(map(EventType, types)),
+            flow_ids=known.get("flow_ids"),
+            source_ids=known.get("source_ids"),
+            flow_collected_by=known.get("flow_collected_by_ids"),
+            source_collected_by=known.get("source_collected_by_ids"),
+        )
+        return EventsAsked(
+            known.get("last_event_id"),
+            wanted,
+            self.urls(known),
+            known["include_object_timerange"],
+        )
 
 
 class JobsEventsSchema(JobEventsSchema):

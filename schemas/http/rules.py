@@ -205,7 +205,8 @@ def forecast_json(forecast: Forecast) -> dict[str, Any]:
         "note": forecast.note or None,
     }
     if forecast.segment is not None:
-        payload["segment"] = segment_json(forecast.segment)
+        shown = segment_json(forecast.segment, None, (), None, with_object_timerange=False)
+        payload["segment"] = {name: shown[name] for name in shown if name != "get_urls"}
     if forecast.error is not None:
         payload["code"] = reason_of(forecast.error).value
         payload["reason"] = str(forecast.error)

@@ -1,5 +1,6 @@
 """JSON of segments (schemas `flow-segment-post`, `flow-segment`, `flow-segment-bulk-failure`)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
@@ -7,6 +8,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.job import Failure
+from schemas.domain.media_object import MediaObject
 from schemas.domain.segment import Link, Offer, Segment
 from schemas.domain.timerange import format_timestamp
 from schemas.http.errors import ErrorSchema, error_json
@@ -130,7 +132,7 @@ class InitObjectSchema(Schema):
 
 
 class SegmentSchema(Schema):
-    """A segment; documents what `segment_json` and `schemas.strips` write."""
+    """A segment; documents what `segment_json` writes."""
 
     object_id = fields.String(required=True)
     timerange = fields.String(required=True)
@@ -144,9 +146,22 @@ class SegmentSchema(Schema):
     get_urls = fields.List(fields.Nested(GetUrlSchema))
 
 
-def segment_json(segment: Segment) -> dict[str, Any]:
-    """The JSON of a segment, without what is said of its object (see `schemas.strips`)."""
-    payload: dict[str, Any] = {"object_id": segment.object_id, "timerange": str(segment.timerange)}
+def segment_json(
+    segment: Segment,
+    item: MediaObject | None,
+    urls: Sequence[Mapping[str, Any]],
+    init: tuple[str, Sequence[Mapping[str, Any]]] | None,
+    *,
+    with_object_timerange: bool,
+) -> dict[str, Any]:
+    """The JSON of a segment, with the URLs of its object, and of its init object if it has one.
+
+    The latter is first and the former are last, so that both can be filled in (`schemas.strips`).
+    """
+    payload: dict[str, Any] = {}
+    if init is not None:
+        payload["init_object"] = {"object_id": init[0], "get_urls": init[1]}
+    payload |= {"object_id": segment.object_id, "timerange": str(segment.timerange)}
     if segment.ts_offset_ns:
         payload["ts_offset"] = format_timestamp(segment.ts_offset_ns)
     if segment.last_duration_ns is not None:
@@ -155,6 +170,12 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         payload["sample_offset"] = segment.sample_offset
     if segment.sample_count is not None:
         payload["sample_count"] = segment.sample_count
+    if item is not None:
+        if item.key_frame_count is not None:
+            payload["key_frame_count"] = item.key_frame_count
+        if with_object_timerange and item.timerange is not None:
+            payload["object_timerange"] = str(item.timerange)
+    payload["get_urls"] = urls
     return payload
 
 

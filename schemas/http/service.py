@@ -8,6 +8,14 @@ from schemas.domain.storage import StorageBackend
 from schemas.http.objects import backend_json
 
 
+class MechanismSchema(Schema):
+    """A way to have events of this service."""
+
+    name = fields.String(required=True)
+    docs = fields.String()
+    config = fields.Dict()
+
+
 class ServiceSchema(Schema):
     """What this service is."""
 
@@ -16,7 +24,7 @@ class ServiceSchema(Schema):
     type = fields.String(required=True)
     api_version = fields.String(required=True)
     service_version = fields.String()
-    event_stream_mechanisms = fields.List(fields.Dict())
+    event_stream_mechanisms = fields.List(fields.Nested(MechanismSchema))
     min_object_timeout = fields.String(required=True)
     min_presigned_url_timeout = fields.String()
 

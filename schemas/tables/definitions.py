@@ -29,6 +29,9 @@ JOBS: Final = "jobs"
 FAILURES: Final = "failures"
 SCANS: Final = "scans"
 STALLS: Final = "stalls"
+OUTBOX: Final = "outbox"
+EVENTS: Final = "events"
+EVENT_LOG: Final = "event_log"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -139,6 +142,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("updated", _TIME),
             ("expiry", _TIME),
             ("fault", pa.string()),
+            ("collectors", pa.string()),
         ]
     ),
     PROFILES: pa.schema(
@@ -232,6 +236,34 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("ended", _TIME),
         ]
     ),
+    OUTBOX: pa.schema(
+        [
+            ("id", pa.string()),
+            ("posted", pa.int64()),
+            ("number", pa.int64()),
+            ("type", pa.string()),
+            ("occurred", _TIME),
+            ("source_id", pa.string()),
+            ("flow_id", pa.string()),
+            ("collectors", pa.string()),
+            ("segments", pa.int64()),
+            ("detail", pa.string()),
+        ]
+    ),
+    EVENTS: pa.schema(
+        [
+            ("sequence", pa.int64()),
+            ("id", pa.string()),
+            ("type", pa.string()),
+            ("occurred", _TIME),
+            ("source_id", pa.string()),
+            ("flow_id", pa.string()),
+            ("collectors", pa.string()),
+            ("logged", _TIME),
+            ("detail", pa.string()),
+        ]
+    ),
+    EVENT_LOG: pa.schema([("first", pa.int64()), ("last", pa.int64())]),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
     CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
 }

@@ -13,10 +13,13 @@ import orjson
 
 from schemas import rules
 from schemas.domain.changes import Record, ShardCursor
+from schemas.domain.collections import Collectors
 from schemas.domain.deletion import Deletion, DeletionState
+from schemas.domain.event import Event, EventLog, EventType, Outgoing
 from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import (
     DeletionId,
+    EventId,
     FlowId,
     JobId,
     ObjectId,
@@ -176,6 +179,7 @@ def deletion_from(row: Row) -> Deletion:
         deleted=row["deleted"],
         expiry=_aware_or_none(row["expiry"]),
         fault=None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+        collectors=_collectors(row),
     )
 
 
@@ -287,6 +291,42 @@ def stall_from(row: Row) -> Stall:
         aware(row["noticed"]),
         _aware_or_none(row["ended"]),
     )
+
+
+def outgoing_from(row: Row) -> Outgoing:
+    """What a row of `outbox` tells; without a detail if there is no such column."""
+    return Outgoing(
+        EventId(row["id"]),
+        row["posted"],
+        row["number"],
+        EventType(row["type"]),
+        aware(row["occurred"]),
+        SourceId(row["source_id"]),
+        row["flow_id"],
+        _collectors(row),
+        row["segments"],
+        orjson.loads(row.get("detail", "{}")),
+    )
+
+
+def event_from(row: Row) -> Event:
+    """The event of a row of `events`; without a detail if there is no such column."""
+    return Event(
+        row["sequence"],
+        EventId(row["id"]),
+        EventType(row["type"]),
+        aware(row["occurred"]),
+        SourceId(row["source_id"]),
+        row["flow_id"],
+        _collectors(row) or Collectors(),
+        aware(row["logged"]),
+        orjson.loads(row.get("detail", "{}")),
+    )
+
+
+def event_log_from(row: Row) -> EventLog:
+    """What the row of `event_log` says."""
+    return EventLog(row["first"], row["last"])
 
 
 def shard_from(row: Row) -> ShardCursor:
@@ -455,6 +495,39 @@ def _stall_row(stall: Stall) -> Row:
     }
 
 
+def _outgoing_row(each: Outgoing) -> Row:
+    return {
+        "id": each.id,
+        "posted": each.posted_ns,
+        "number": each.number,
+        "type": each.type.value,
+        "occurred": naive(each.occurred),
+        "source_id": each.source_id,
+        "flow_id": each.flow_id,
+        "collectors": _json(each.collectors),
+        "segments": each.segments,
+        "detail": _json(each.detail),
+    }
+
+
+def _event_row(event: Event) -> Row:
+    return {
+        "sequence": event.sequence,
+        "id": event.id,
+        "type": event.type.value,
+        "occurred": naive(event.occurred),
+        "source_id": event.source_id,
+        "flow_id": event.flow_id,
+        "collectors": _json(event.collectors),
+        "logged": naive(event.logged),
+        "detail": _json(event.detail),
+    }
+
+
+def _event_log_row(log: EventLog) -> Row:
+    return {"first": log.first, "last": log.last}
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
@@ -525,6 +598,7 @@ def _deletion_row(deletion: Deletion) -> Row:
         "updated": naive(deletion.updated),
         "expiry": deletion.expiry and naive(deletion.expiry),
         "fault": _json(deletion.fault),
+        "collectors": _json(deletion.collectors),
     }
 
 
@@ -540,6 +614,13 @@ def _inflow(row: Row) -> Inflow:
         row["refused_overlaps"] or 0,
         _aware_or_none(row["refused"]),
     )
+
+
+def _collectors(row: Row) -> Collectors | None:
+    if row["collectors"] is None:
+        return None
+    found = orjson.loads(row["collectors"])
+    return Collectors(tuple(found["flows"]), tuple(found["sources"]))
 
 
 def _fault(item: Mapping[str, str]) -> Fault:
@@ -607,5 +688,8 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     JobFailure: _Kept(tables.FAILURES, lambda kept: (kept.job_id, kept.number), _failure_row),
     Scan: _Kept(tables.SCANS, lambda scan: scan.id, _scan_row),
     Stall: _Kept(tables.STALLS, lambda stall: (stall.flow_id, stall.started), _stall_row),
+    Outgoing: _Kept(tables.OUTBOX, lambda each: each.id, _outgoing_row),
+    Event: _Kept(tables.EVENTS, lambda event: event.sequence, _event_row),
+    EventLog: _Kept(tables.EVENT_LOG, lambda _: "there is one", _event_log_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

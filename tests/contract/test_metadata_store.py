@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from infra.bootstrap import RandomIds
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
 from infra.vast.session import ROW_ID, Database
@@ -72,7 +73,7 @@ def database(settings: VastSettings) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> VastMetadataStore:
-    return VastMetadataStore(database)
+    return VastMetadataStore(database, RandomIds())
 
 
 def write(store: VastMetadataStore, *records: Any) -> None:

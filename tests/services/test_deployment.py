@@ -57,7 +57,7 @@ def test_every_process_of_a_store_has_a_service():
     started = {
         name for each in SERVICES.values() for name in each["command"] if each["command"][0] == "up"
     }
-    own = {"init", "api", "worker", "bulk", "beat", "listener"}
+    own = {"init", "api", "worker", "bulk", "events", "beat", "listener"}
 
     assert {*up.SERVICES} - own <= started
     assert own <= set(SERVICES)

@@ -226,8 +226,8 @@ def _job_provocations(
     worker.end(cancelled, now, Fault("Cancelled", "it was", now))
     later, known = {"Prefer": "respond-async"}, {"If-None-Match": seen}
 
-    def opened(method: str) -> Any:
-        with api.stream(method, "/jobs/events") as response:
+    def opened(method: str, path: str) -> Any:
+        with api.stream(method, path) as response:
             return response
 
     found: dict[tuple[str, str], Callable[[], Any]] = {
@@ -241,7 +241,9 @@ def _job_provocations(
         call, after = partial(api.request, method), f"/jobs/{job}/events?last_event_id="
         found |= {
             (one, "304"): partial(call, f"/jobs/{job}", headers=known),
-            (f"{method}_jobs-events", "200"): partial(opened, method),
+            (f"{method}_events", "200"): partial(opened, method, "/events"),
+            (f"{method}_events", "400"): partial(call, "/events?events=all"),
+            (f"{method}_jobs-events", "200"): partial(opened, method, "/jobs/events"),
             (f"{method}_jobs-events", "400"): partial(call, "/jobs/events?state=lost"),
             (events, "200"): partial(call, f"/jobs/{job}/events"),
             (events, "204"): partial(call, f"{after}{last_event}"),

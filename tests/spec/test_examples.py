@@ -302,13 +302,9 @@ def test_the_service_and_its_backends_have_the_fields_of_the_examples(
 ):
     service, backends = api.get("/service"), api.get("/service/storage-backends")
     set_by_clients = {".name", ".description"}
-    of_webhooks = {
-        *(".event_stream_mechanisms", ".event_stream_mechanisms[].name"),
-        ".event_stream_mechanisms[].docs",
-    }
 
     missing = _names(official.example("service-get-200")) - _names(service.json())
-    assert missing <= set_by_clients | of_webhooks
+    assert missing <= set_by_clients
     missing = _names(official.example("storage-backends-get-200")) - _names(backends.json())
     assert missing <= {"[].availability_zone"}
 

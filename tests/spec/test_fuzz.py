@@ -53,7 +53,8 @@ def schema(api: httpx.Client, served: Document) -> BaseSchema:
         "jobId": [job, new_id()],
     }
     content: dict[str, Any] = deepcopy(dict(served.content))
-    del content["paths"]["/jobs/events"]  # which has no end
+    for endless in ("/events", "/jobs/events"):
+        del content["paths"][endless]
     for item in content["paths"].values():
         for parameter in item.get("parameters", ()):
             if parameter["name"] in ids:

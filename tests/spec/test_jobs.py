@@ -1,10 +1,7 @@
 """`/jobs` (an extension): lists, long polls, events, cancelling."""
 
-import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
@@ -19,6 +16,7 @@ from schemas.domain.job import Fault
 from tests.making import external, listed, new_id, pages, put_flow
 from tests.services.running import Running
 from tests.spec.conftest import create_job
+from tests.spec.streams import opened
 
 LATER = {"Prefer": "respond-async"}
 _DEADLINE_S = 60.0
@@ -47,36 +45,6 @@ def registered(api: httpx.Client, flow: str, *bodies: dict[str, Any]) -> dict[st
     accepted = api.post(f"/flows/{flow}/segments", json=list(bodies), headers=LATER)
     assert accepted.status_code == 202
     return ended(api, accepted.headers["location"])
-
-
-class Events:
-    """The events of an open stream."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.lines = response.iter_lines()
-        self.last_id = ""
-
-    def __next__(self) -> tuple[str, dict[str, Any]]:
-        found: dict[str, str] = {}
-        for line in self.lines:
-            name, _, value = line.partition(": ")
-            found |= {name: value} if name else {}
-            if not line and "data" in found:
-                self.last_id = found["id"]
-                return found["event"], json.loads(found["data"])
-            found = found if line else {}
-        raise StopIteration
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        return self
-
-
-@contextmanager
-def opened(api: httpx.Client, path: str, **headers: str) -> Iterator[Events]:
-    with api.stream("GET", path, headers=headers) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"] == "text/event-stream"
-        yield Events(response)
 
 
 # --- lists -----------------------------------------------------------------------------

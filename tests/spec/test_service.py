@@ -45,5 +45,9 @@ def test_a_description_of_the_service_that_cannot_be_meant_changes_nothing(
     assert _said(api) == before
 
 
-def test_no_event_stream_is_offered(api: httpx.Client):
-    assert api.get("/service").json()["event_stream_mechanisms"] == []
+def test_the_event_stream_that_is_offered_can_be_followed(api: httpx.Client):
+    mechanisms = api.get("/service").json()["event_stream_mechanisms"]
+    (offered,) = (m for m in mechanisms if m["name"] == "tams-server.server-sent-events")
+
+    assert api.head(offered["config"]["url"]).headers["content-type"] == "text/event-stream"
+    assert api.get(offered["docs"]).status_code == 200

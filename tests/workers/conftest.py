@@ -52,6 +52,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "TAMS_SHARDS": str(SHARDS),
         "TAMS_FLUSHERS": str(SHARDS),
         "TAMS_FLUSH_LINGER_MS": "0",
+        "TAMS_EVENTS_PACE_MS": "0",
     }
     with running_services(tmp_path_factory.mktemp("services"), **given) as running:
         settings = running.settings

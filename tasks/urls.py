@@ -32,6 +32,11 @@ class UrlWriter:
         """The URLs, with commas between them."""
         return b",".join([url for instance in instances for url in self._of(instance)])
 
+    def of(self, item: MediaObject | None) -> list[dict[str, Any]]:
+        """The URLs of an object; none of one that is not there."""
+        written = b"" if item is None else self(instances_json(item.instances))
+        return list(orjson.loads(b"[%s]" % written))
+
     def _of(self, instance: Mapping[str, str]) -> Iterator[bytes] | list[bytes]:
         storage_id = instance.get("storage_id")
         if storage_id is None:
@@ -54,11 +59,6 @@ class UrlWriter:
             make = self._ports.media.get_urls(storage_id, presigned=kind.presigned)
             about = _kind(kind) | (_details(backends[storage_id]) if self._urls.verbose else {})
             yield _writer(orjson.dumps(about)[:-1] + b',"url":', make)
-
-
-def get_urls(write: UrlWriter, item: MediaObject | None) -> orjson.Fragment:
-    """The JSON of the URLs of an object."""
-    return orjson.Fragment(b"[%s]" % (write(instances_json(item.instances)) if item else b""))
 
 
 def _writer(head: bytes, make: Callable[[str], str]) -> Write:

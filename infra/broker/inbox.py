@@ -96,12 +96,12 @@ class RedisInbox:
         now = time.monotonic()
         looked, waiting = self._waiting.get(shard, (0.0, self._high_water))
         if now - looked > _LOOK_S or waiting > self._high_water // 2:
-            waiting = client.xlen(stream_of(shard))
-            self._waiting[shard] = now, waiting
+            looked, waiting = now, client.xlen(stream_of(shard))
         if waiting >= self._high_water:
             raise Unavailable(
                 f"shard {shard} has {waiting} requests waiting to be registered; retry later"
             )
+        self._waiting[shard] = looked, waiting + 1
 
     @contextmanager
     def lease(self, shard: int) -> Iterator[Lease | None]:

@@ -27,7 +27,7 @@ from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
-from infra.telling_store import TellingStore
+from infra.telling import Telling
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
 from tasks import events
@@ -124,8 +124,8 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
     broker = Broker(settings.redis_url)
     queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
     ids, marks = RandomIds(), RedisMarks(broker)
-    store = VastMetadataStore(Database(settings.vast), ids)
-    metadata = TellingStore(store, marks, partial(events.announce, queue))
+    tell = Telling(marks, partial(events.announce, queue))
+    metadata = VastMetadataStore(Database(settings.vast), ids, tell)
     most_bytes = settings.api_cache_mb << 20
     return Ports(
         metadata=metadata,

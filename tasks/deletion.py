@@ -60,7 +60,9 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
         return replace(changes, add=(begun,)), begun
 
-    return _schedule(ports, ports.metadata.transact(decide))
+    deletion = _schedule(ports, ports.metadata.transact(decide))
+    ports.takers.discard(flow_id)
+    return deletion
 
 
 def request_segments(

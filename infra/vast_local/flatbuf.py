@@ -123,8 +123,9 @@ class Tables:
         return _only(self._bytes[_inside(self._at(slot))])
 
     def uint(self, slot: int) -> int:
-        """Return the unsigned 32-bit integer all of them have."""
-        return _only(self._word(self._at(slot)))
+        """Return the unsigned 32-bit integer all of them have, 0 when all lack it."""
+        at, there = self._find(slot)
+        return _only(np.where(there, self._word(at), 0))
 
     def blobs(self, slot: int) -> list[bytes]:
         """Return the strings or byte vectors of all."""
@@ -135,11 +136,9 @@ class Tables:
 
     def integers(self, slot: int) -> list[int]:
         """Return the signed 64-bit integers of all, 0 where absent."""
-        at = self._at(slot, may_lack=True)
-        there = at != self._positions
-        at = np.where(there, at, 0)
-        low, high = self._word(at), self._word(at + 4)
-        return np.where(there, (high << 32) | low, 0).tolist()  # type: ignore[no-any-return]
+        at, there = self._find(slot)
+        value = self._word(at + 4) << 32 | self._word(at)
+        return np.where(there, value, 0).tolist()  # type: ignore[no-any-return]
 
     def table(self, slot: int) -> "Tables":
         """Return the tables a slot points at."""
@@ -153,16 +152,21 @@ class Tables:
         entries = (starts + 4 + 4 * i for i in range(length))
         return [Tables(self._buffer, self._pointed(entry)) for entry in entries]
 
-    def _at(self, slot: int, *, may_lack: bool = False) -> "Positions":
+    def _at(self, slot: int) -> "Positions":
+        at, there = self._find(slot)
+        if not there.all():
+            raise Irregular
+        return at
+
+    def _find(self, slot: int) -> "tuple[Positions, npt.NDArray[np.bool_]]":
+        """Return where the slots are, and which are there; the others are somewhere harmless."""
         positions = self._positions
         vtables = positions - self._word(positions).astype(np.uint32).view(np.int32)
         entries = vtables + 4 + 2 * slot
-        if (_half(self._bytes, vtables) <= 4 + 2 * slot).any():
-            raise Irregular
-        offsets = _half(self._bytes, entries)
-        if not may_lack and not offsets.all():
-            raise Irregular
-        return positions + offsets
+        is_long = _half(self._bytes, vtables) > 4 + 2 * slot
+        offsets = np.where(is_long, _half(self._bytes, np.where(is_long, entries, 0)), 0)
+        there = offsets > 0
+        return np.where(there, positions + offsets, 0), there
 
     def _pointed(self, at: "Positions") -> "Positions":
         return at + self._word(at)

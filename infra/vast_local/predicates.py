@@ -58,6 +58,9 @@ _INTEGERS = {
 
 _INT64_END = 1 << 63
 
+_UNCAST = frozenset({"BIGINT", "VARCHAR"})
+"""Types that what Python passes to DuckDB becomes by itself in a comparison."""
+
 _FITS = {bool: pa.types.is_boolean, int: pa.types.is_integer, float: pa.types.is_floating}
 
 _FLOATS = {16: Struct("<e"), 17: Struct("<f"), 18: Struct("<d")}
@@ -158,7 +161,7 @@ def _is_in(condition: Condition, node: Node, values: list[Value]) -> str:
     count = 1 << (len(values) - 1).bit_length()
     condition.parameters += values
     condition.parameters += [values[-1]] * (count - len(values))
-    return f"{column} IN ({', '.join([f'?::{node.declared}'] * count)})"
+    return f"{column} IN ({', '.join([_parameter(node)] * count)})"
 
 
 def _all_of(condition: Condition, terms: list[_Term]) -> str:
@@ -216,7 +219,12 @@ def _literal(condition: Condition, term: _Term) -> str:
     if isinstance(value, int) and (declared != "BIGINT" or not -_INT64_END <= value < _INT64_END):
         return str(value)
     condition.parameters.append(value)
-    return f"?::{declared}"
+    return _parameter(term.node)
+
+
+def _parameter(node: Node) -> str:
+    """Return a parameter of a column's type; a cast costs as much again as what it casts."""
+    return "?" if node.declared in _UNCAST else f"?::{node.declared}"
 
 
 def _value(literal: Literal | None, type_: pa.DataType) -> Value:

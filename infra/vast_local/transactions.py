@@ -82,6 +82,7 @@ class Transactions:
         """Start with the stored catalog and no open transaction."""
         self.claims = Claims()
         self._storage = storage
+        self._begins, self._commits = map(storage.parsed, ("BEGIN TRANSACTION", "COMMIT"))
         self._catalog = catalog
         self._idle_s = idle_s
         self._in_the_way_s = in_the_way_s
@@ -171,7 +172,7 @@ class Transactions:
         holder = self.claims.enter()
         try:
             with self._snapshot:
-                cursor.begin()
+                cursor.execute(self._begins)
                 known = self._catalog
         except duckdb.Error:
             self.claims.leave(holder, committed=False)
@@ -221,10 +222,10 @@ class Transactions:
         try:
             if transaction.changes:
                 with self._snapshot:
-                    transaction.cursor.commit()
+                    transaction.cursor.execute(self._commits)
                     self._catalog = self._catalog.apply(transaction.changes)
             else:
-                transaction.cursor.commit()
+                transaction.cursor.execute(self._commits)
         except duckdb.Error as error:
             self._roll_back(transaction)
             raise Conflict(f"transaction {transaction.id} cannot commit: {error}") from error

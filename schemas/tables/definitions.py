@@ -267,3 +267,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
     CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
 }
+
+PROJECTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    OBJECTS: {"by_id": ("id",), "by_key": ("key",)},
+}
+"""What a table is kept sorted by besides, so that asking for it does not read the whole table."""

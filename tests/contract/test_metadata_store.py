@@ -16,7 +16,7 @@ import pytest
 from infra.bootstrap import RandomIds
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
-from infra.vast.session import ROW_ID, Database
+from infra.vast.session import ROW_ID, Database, Transaction
 from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
@@ -391,6 +391,32 @@ def test_flows_of_earlier_versions_are_told_their_status(
         assert found.flows([ingesting.id, plain.id]) == {ingesting.id: ingesting, plain.id: plain}
         assert ingesting in found.all_flows({"status": "ingesting"})
         assert plain not in found.all_flows({"status": "ingesting"})
+
+
+def test_migrating_adds_projections_to_a_table_that_has_rows_and_columns_to_projections(
+    database: Database, settings: VastSettings
+) -> None:
+    def projections(transaction: Transaction) -> dict[str, Any]:
+        table = transaction.sdk.bucket(settings.bucket).schema(settings.schema).table(OBJECTS)
+        return {found.name: found for found in table.projections()}
+
+    with database.transaction() as transaction:
+        transaction.table(OBJECTS).insert([{"id": "projected", "key": "somewhere"}])
+        projections(transaction)["by_id"].drop()
+        projections(transaction)["by_key"].drop()
+    with database.transaction() as transaction:
+        table = transaction.sdk.bucket(settings.bucket).schema(settings.schema).table(OBJECTS)
+        table.create_projection("by_key", ["key"], [])
+
+    made = migrate(database, settings, SHARDS)
+
+    assert made == ["objects/by_id", "objects/by_key"]
+    with database.transaction() as transaction:
+        found = projections(transaction)
+        assert set(found["by_key"].columns().names) == set(TABLES[OBJECTS].names)
+        read = transaction.table(OBJECTS).select(["key"], equal={"id": "projected"})
+        assert read["key"].to_pylist() == ["somewhere"]
+        transaction.table(OBJECTS).delete(read[ROW_ID].to_pylist())
 
 
 def test_migrating_again_changes_nothing_and_another_number_of_shards_is_refused(

@@ -4,6 +4,7 @@
 * The SDK of VAST and libav take seconds to import; a process that needs neither imports neither.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,15 +21,18 @@ from infra.broker.dead_offers import RedisDeadOffers
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.log_bell import RedisLogBell
+from infra.broker.marks import RedisMarks
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
+from infra.telling import Telling
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
 from tasks import events
 from tasks.celery_tasks import FLUSH
+from tasks.listing import RememberedTimelines
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -119,11 +123,14 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
 
     broker = Broker(settings.redis_url)
     queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
-    ids = RandomIds()
+    ids, marks = RandomIds(), RedisMarks(broker)
+    tell = Telling(marks, partial(events.announce, queue))
+    metadata = VastMetadataStore(Database(settings.vast), ids, tell)
+    most_bytes = settings.api_cache_mb << 20
     return Ports(
-        metadata=VastMetadataStore(
-            Database(settings.vast), ids, announce=partial(events.announce, queue)
-        ),
+        metadata=metadata,
+        marks=marks,
+        timelines=RememberedTimelines(metadata, marks, most_bytes, time.monotonic),
         media=_media(settings),
         inbox=RedisInbox(
             broker,

@@ -70,6 +70,7 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_cache_mb: int
     api_public_url: str | None
     api_proxies: int
     listener_host: str
@@ -171,6 +172,7 @@ class _Reader:
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_cache_mb=self._number("TAMS_API_CACHE_MB", 64, 0, 1 << 20),
             api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
             api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",

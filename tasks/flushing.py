@@ -20,6 +20,7 @@ from schemas.domain.errors import Cancelled, PutAside
 from schemas.domain.identifiers import DeletionId, JobId
 from schemas.domain.job import Failure, Fault
 from schemas.domain.registration import Registration
+from schemas.domain.timerange import ETERNITY
 from tasks import deletion
 from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost, Ports, Snapshot
 from tasks.segments import registration_of
@@ -142,6 +143,8 @@ class _Flusher:
         unanswered = inbox.decided_unanswered(shard, cursor.position)
         if unanswered:
             noted = inbox.noted(shard, cursor.epoch, unanswered)
+            # Whoever decided them may have died before this, and where they led is not known.
+            self._ports.marks.leave({entry.flow_id: ETERNITY for entry in unanswered})
             inbox.answer({shard: noted}, self._ports.clock.now())
         self._held[shard] = _Held(lease, cursor, inbox.attempts(shard, cursor.position))
 

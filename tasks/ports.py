@@ -33,6 +33,7 @@ from schemas.domain.identifiers import (
 from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
 from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
+from schemas.domain.mark import Mark
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery
@@ -44,6 +45,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
+from schemas.domain.strip import ShownPage
 from schemas.domain.timerange import TimeRange
 from tasks.takers import Takers
 
@@ -199,6 +201,33 @@ class MetadataStore(Protocol):
 
     def ping(self) -> None:
         """Raises Unavailable when the database does not answer."""
+
+
+class Marks(Protocol):
+    """What tells those who remember flows of changes (see `schemas.domain.mark`)."""
+
+    def newest(self, flow_id: FlowId) -> Mark:
+        """The newest mark of a flow; the first one, if it had none.
+
+        From then on changes of the flow leave marks, for a time.
+        """
+
+    def all(self, flow_id: FlowId) -> list[Mark]:
+        """The marks of a flow that are not forgotten, the newest first."""
+
+    def leave(self, spans: Mapping[FlowId, TimeRange]) -> None:
+        """Leave a mark with each of these flows, of the time that changed.
+
+        Raises:
+            Unavailable: when it is not known whether they were left.
+        """
+
+
+class Timelines(Protocol):
+    """The segments of flows, to be shown."""
+
+    def page(self, flow_id: FlowId, query: SegmentQuery) -> ShownPage:
+        """The segments of a flow that `query` asks for; none when there is no such flow."""
 
 
 class MediaStore(Protocol):
@@ -666,6 +695,8 @@ class Ports:
     """All of it."""
 
     metadata: MetadataStore
+    marks: Marks
+    timelines: Timelines
     media: MediaStore
     inbox: Inbox
     dead_offers: DeadOfferStore

@@ -4,7 +4,7 @@
 * JSON texts are written with their keys as given, so that what a client stored it gets back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar, assert_never
@@ -72,6 +72,11 @@ def key_of(record: Record) -> object:
 def to_row(record: Record) -> Row:
     """The row of `record`; times are naive UTC, as Arrow wants them."""
     return _KEPT[type(record)].row(record)
+
+
+def instances_json(instances: Iterable[Instance]) -> list[dict[str, str]]:
+    """The instances of an object as the table keeps them."""
+    return [_instance_json(instance) for instance in instances]
 
 
 def segment_from(row: Row) -> Segment:
@@ -560,7 +565,7 @@ def _object_row(item: MediaObject) -> Row:
         "id": item.id,
         "role": item.role.value,
         "created": naive(item.created),
-        "instances": _json([_instance_json(instance) for instance in item.instances]),
+        "instances": _json(instances_json(item.instances)),
         "key": item.key,
         "content_type": item.content_type,
         "allocated_for": item.allocated_for,

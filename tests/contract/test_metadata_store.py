@@ -74,7 +74,7 @@ def database(settings: VastSettings) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> VastMetadataStore:
-    return VastMetadataStore(database, RandomIds(), announce=lambda: None)
+    return VastMetadataStore(database, RandomIds(), tell=lambda *_: None)
 
 
 def write(store: VastMetadataStore, *records: Any) -> None:

@@ -65,6 +65,7 @@ def relay(ports: Ports) -> None:
         last = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
         if last is not None:
             ports.log_bell.tell(last)
+            ports.queue.call(Work.DISPATCH)
     if _something_waits(ports):
         ports.queue.begun(Work.RELAY)  # who was called meanwhile may have gone away
         ports.queue.call(Work.RELAY)

@@ -41,6 +41,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
@@ -57,6 +58,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
+from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
 from schemas.tables.details import detail_of
@@ -442,6 +444,15 @@ class VastSnapshot:
         table = self._transaction.table(tables.EVENTS)
         found = table.select(["sequence"], since=("occurred", rows.naive(moment)))
         return min(found["sequence"].to_pylist(), default=self.event_log().last + 1) - 1
+
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+        found = self._records(tables.WEBHOOKS, rows.webhook_from, isin=("id", list(ids)))
+        return {webhook.id: webhook for webhook in found}
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook."""
+        return self._records(tables.WEBHOOKS, rows.webhook_from)
 
     def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
         """Write `changes` and what is told of them, one request per table and kind of change."""

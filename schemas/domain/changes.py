@@ -30,6 +30,7 @@ from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
+from schemas.domain.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ Record = (
     | Sighting
     | Scan
     | Stall
+    | Webhook
     | ShardCursor
     | Outgoing
     | Event

@@ -24,7 +24,7 @@ from schemas.http.events import event_json
 from schemas.tables.details import completed, inits_missing
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
-from tasks.urls import get_urls
+from tasks.urls import UrlWriter
 
 _EVENTS_AT_ONCE: Final = 2_000
 _SEGMENTS_AT_ONCE: Final = 20_000
@@ -65,6 +65,7 @@ def relay(ports: Ports) -> None:
         last = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
         if last is not None:
             ports.log_bell.tell(last)
+            ports.queue.call(Work.DISPATCH)
     if _something_waits(ports):
         ports.queue.begun(Work.RELAY)  # who was called meanwhile may have gone away
         ports.queue.call(Work.RELAY)
@@ -119,11 +120,8 @@ def body(
     ports: Ports, event: Event, urls: UrlFilter, *, with_object_timerange: bool
 ) -> dict[str, Any]:
     """The JSON that tells of `event`, with the URLs that `urls` lets through."""
-    return event_json(
-        event,
-        lambda item: get_urls(ports, item, urls),
-        with_object_timerange=with_object_timerange,
-    )
+    write = UrlWriter(ports, urls)
+    return event_json(event, write.of, with_object_timerange=with_object_timerange)
 
 
 def _end(ports: Ports) -> int:

@@ -20,6 +20,7 @@ from schemas.domain.errors import Cancelled, PutAside
 from schemas.domain.identifiers import DeletionId, JobId
 from schemas.domain.job import Failure, Fault
 from schemas.domain.registration import Registration
+from schemas.domain.timerange import ETERNITY
 from tasks import deletion
 from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost, Ports, Snapshot
 from tasks.segments import registration_of
@@ -85,12 +86,15 @@ class _Flusher:
     def run(self, first: int) -> None:
         """Decide what comes; raises LeaseLost when somebody else went on with a shard."""
         ports, limits = self._ports, self._ports.limits
-        lease = self._lease(first)
+        # What is there may be decided already, and wait for its answer.
+        waiting = [shard for shard in ports.inbox.waiting() if shard in self._positions]
+        leases = {shard: self._lease(shard) for shard in {first, *waiting}}
         with ports.metadata.read() as snapshot:
             cursors = snapshot.shards(self._positions)
         self._positions = {shard: cursor.position for shard, cursor in cursors.items()}
-        if lease is not None:
-            self._hold(lease, cursors[first])
+        for shard, lease in leases.items():
+            if lease is not None:
+                self._hold(lease, cursors[shard])
         wait_s = min(_LOOK_S, limits.linger_s)
         began = busy = ports.clock.now()
         while self._positions:
@@ -139,6 +143,8 @@ class _Flusher:
         unanswered = inbox.decided_unanswered(shard, cursor.position)
         if unanswered:
             noted = inbox.noted(shard, cursor.epoch, unanswered)
+            # Whoever decided them may have died before this, and where they led is not known.
+            self._ports.marks.leave({entry.flow_id: ETERNITY for entry in unanswered})
             inbox.answer({shard: noted}, self._ports.clock.now())
         self._held[shard] = _Held(lease, cursor, inbox.attempts(shard, cursor.position))
 

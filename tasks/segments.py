@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from schemas.domain.changes import shard_of
-from schemas.domain.errors import Invalid, Unavailable
+from schemas.domain.errors import Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Job, JobKind, JobState
 from schemas.domain.media_object import MediaObject
-from schemas.domain.query import Page, SegmentQuery, decoded, encoded
+from schemas.domain.query import SegmentQuery
 from schemas.domain.registration import RECENT, Registration
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.storage import backend_labels
@@ -77,35 +77,6 @@ def try_out(ports: Ports, offer: Offer) -> Segment:
     """
     with ports.metadata.read() as snapshot:
         return registration_of(ports, snapshot, [offer]).place(offer)
-
-
-def page(ports: Ports, flow_id: FlowId, query: SegmentQuery) -> tuple[Page[Segment], Objects]:
-    """The segments of a page, and the objects they and their init segments are in."""
-    with ports.metadata.read() as snapshot:
-        if flow_id not in snapshot.flows([flow_id]):
-            return Page([], None, query.limit), {}
-        found = snapshot.segments(flow_id, query)
-        shown = found[: query.limit]
-        objects = snapshot.objects_of(flow_id, shown)
-        init_ids = {o.init_object_id for o in objects.values() if o.init_object_id is not None}
-        objects |= snapshot.objects(init_ids) if init_ids else {}
-    more = len(found) > len(shown)
-    return Page(shown, _next_key(shown[-1], query) if more else None, query.limit), objects
-
-
-def after(page_key: str | None) -> int | None:
-    """The position a page key of `page` stands for; raises Invalid for any other text."""
-    if page_key is None:
-        return None
-    match decoded(page_key):
-        case [int(cut)]:
-            return cut
-        case _:
-            raise Invalid("page belongs to another list", field="page")
-
-
-def _next_key(last: Segment, query: SegmentQuery) -> str:
-    return encoded([last.timerange.start if query.reverse_order else last.timerange.end])
 
 
 def registration_of(ports: Ports, snapshot: Snapshot, offers: Sequence[Offer]) -> Registration:

@@ -28,3 +28,7 @@ class Takers:
         if len(self._until) >= _MOST:
             self._until.clear()
         self._until[flow_id] = now + _A_MOMENT
+
+    def discard(self, flow_id: FlowId) -> None:
+        """Forget a flow that changes."""
+        self._until.pop(flow_id, None)

@@ -9,7 +9,8 @@
   that the seed chose. The supervisor of the store starts them again.
 * When nothing waits any more, the tables are read: what was acknowledged is there, once, and
   overlaps nothing; what was refused is not there, and something that is took its time; every file
-  is a segment or a listed problem. Anything else is printed, and the exit status is 1.
+  is a segment or a listed problem; events tell of every segment once. Anything else is printed, and
+  the exit status is 1.
 
 The store is one of its own, on loopback and free ports, gone afterwards. The object store is not
 killed: what it has acknowledged is not ours to keep.

@@ -23,8 +23,8 @@ from schemas.domain.errors import Unavailable
 from tests.making import video
 from tests.services.running import Running, running_store
 
-VICTIMS = ("api", "api child", "worker", "worker child", "bulk", "beat", "listener")
-VICTIMS += ("valkey", "vast")
+VICTIMS = ("api", "api child", "worker", "worker child", "bulk", "events", "beat")
+VICTIMS += ("listener", "valkey", "vast")
 
 _FLOWS = 16
 _FAULTS = ("answered otherwise", "jobs lost", "jobs miscounted", "server errors")
@@ -278,5 +278,7 @@ class Run:
             found = Found.read(self.store)
         except (redis.RedisError, Unavailable, httpx.HTTPError):
             return False  # killed a moment ago
+        if found.untold:
+            return False
         known = {row.object_id for row in found.rows} | found.problems.keys()
         return all(drop.piece.object_id in known for drop in self.plan.drops)

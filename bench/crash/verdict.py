@@ -1,5 +1,6 @@
 """What a store holds, compared with what it answered."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from rich.table import Table
 from bench.crash.plan import Piece, Plan
 from infra.vast.session import Database
 from schemas.domain.timerange import TimeRange
-from schemas.tables.definitions import FLOWS, OBJECTS, SEGMENTS
+from schemas.tables.definitions import EVENTS, FLOWS, OBJECTS, OUTBOX, SEGMENTS
 from tests.making import listed
 from tests.services.running import Running
 
@@ -38,12 +39,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the tables hold, and which problems are listed, by key."""
+    """What the tables hold, and which problems are listed, by key.
+
+    `told` are the segments that events in the log tell of; `untold` counts those still to come.
+    """
 
     rows: Sequence[Row]
     flows: Mapping[str, tuple[int, int, int]]  # start, end, how many segments
     objects: Sequence[tuple[str, int]]  # with how many segments refer to them
     problems: Mapping[str, str]
+    told: Sequence[Row]
+    untold: int = 0
 
     @classmethod
     def read(cls, store: Running) -> "Found":
@@ -58,7 +64,14 @@ class Found:
                 {flow_id: (start, end, count) for flow_id, start, end, count in flows},
                 read(OBJECTS, "id", "references"),
                 dict(_problems(store.facts["api"])),
+                [row for (detail,) in read(EVENTS, "detail") for row in _told(detail)],
+                len(read(OUTBOX, "id")),
             )
+
+
+def _told(detail: str) -> Iterator[Row]:
+    for row in json.loads(detail).get(SEGMENTS, ()):
+        yield Row(row["flow_id"], row["object_id"], row["start"], row["end"])
 
 
 def _problems(api_url: str) -> Iterator[tuple[str, str]]:
@@ -111,6 +124,8 @@ def faults(found: Found, plan: Plan, answers: Mapping[str, str | None]) -> dict[
             row for row in dropped if row in rows and row.object_id in found.problems
         ),
         "miscounted": list(_miscounted(found, by_flow)),
+        "told otherwise": _texts((Counter(found.told) - Counter(found.rows)).elements())
+        + _texts((Counter(found.rows) - Counter(found.told)).elements()),
     }
 
 

@@ -41,6 +41,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
@@ -57,13 +58,16 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
+from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
 from schemas.tables.details import detail_of
-from tasks.ports import Ids
+from tasks.ports import Ids, MetadataStore
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+
+Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 
 CLAIM_SLOTS: Final = 1_024
 
@@ -83,11 +87,11 @@ _SPARE_ROWS: Final = 4
 class VastMetadataStore:
     """Sources, flows, segments and objects as rows of VAST tables."""
 
-    def __init__(self, database: Database, ids: Ids, announce: Callable[[], None]) -> None:
-        """`announce` is called after a commit of which something is told."""
+    def __init__(self, database: Database, ids: Ids, tell: Tell) -> None:
+        """`tell` tells of a transaction, with what its attempts changed, before it is over."""
         self._database = database
         self._ids = ids
-        self._announce = announce
+        self._tell = tell
         self._slot_rows: dict[int, int] = {}
 
     @contextmanager
@@ -102,21 +106,19 @@ class VastMetadataStore:
         Raises:
             Unavailable: when the database does not answer, or other writers keep coming first.
         """
-        told = False
+        attempts: list[Changes] = []
 
         def once() -> T:
-            nonlocal told
             with self._database.transaction() as transaction:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
+                attempts.append(changes)
                 self._claim(transaction, changes.claim)
                 snapshot.write(changes, self._posted(changes.told))
-                told = told or bool(changes.told)
             return result
 
         result = retried(once)
-        if told:
-            self._announce()
+        self._tell(self, attempts)
         return result
 
     def ping(self) -> None:
@@ -442,6 +444,15 @@ class VastSnapshot:
         table = self._transaction.table(tables.EVENTS)
         found = table.select(["sequence"], since=("occurred", rows.naive(moment)))
         return min(found["sequence"].to_pylist(), default=self.event_log().last + 1) - 1
+
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+        found = self._records(tables.WEBHOOKS, rows.webhook_from, isin=("id", list(ids)))
+        return {webhook.id: webhook for webhook in found}
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook."""
+        return self._records(tables.WEBHOOKS, rows.webhook_from)
 
     def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
         """Write `changes` and what is told of them, one request per table and kind of change."""

@@ -23,7 +23,8 @@ def found(*pieces: Piece, problems: dict[str, str] | None = None) -> Found:
     rows = [Row.of(piece) for piece in pieces]
     ends = min(row.start for row in rows), max(row.end for row in rows)
     objects = [(object_id, 1) for object_id in {row.object_id for row in rows}]
-    return Found(rows, {"f": (*ends, len(rows))}, objects, problems or {"doomed": "no flow"})
+    problems = problems or {"doomed": "no flow"}
+    return Found(rows, {"f": (*ends, len(rows))}, objects, problems, told=rows)
 
 
 RIGHT = found(KEPT, FILE)
@@ -51,6 +52,9 @@ def test_what_is_as_it_was_said_to_be_has_no_faults() -> None:
         (replace(RIGHT, objects=[("kept", 1)]), {"miscounted"}),
         (replace(RIGHT, objects=[*RIGHT.objects, ("left", 1)]), {"miscounted"}),
         (replace(RIGHT, objects=[*RIGHT.objects, ("kept", 1)]), {"doubled"}),
+        (replace(RIGHT, told=RIGHT.rows[1:]), {"told otherwise"}),
+        (replace(RIGHT, told=[*RIGHT.rows, *RIGHT.rows]), {"told otherwise"}),
+        (replace(RIGHT, told=[*RIGHT.rows, Row("f", "stray", 0, 1)]), {"told otherwise"}),
     ],
 )
 def test_what_is_not_as_it_was_said_to_be_is_a_fault(store: Found, seen: set[str]) -> None:

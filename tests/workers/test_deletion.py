@@ -16,7 +16,7 @@ from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import JobState
 from schemas.domain.query import ANY_TAGS, FlowQuery, Listing, SegmentQuery
 from schemas.domain.timerange import ETERNITY, TimeRange
-from tasks import deletion, flows, flushing, objects, segments, sources, storage
+from tasks import deletion, flows, flushing, objects, sources, storage
 from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
@@ -193,7 +193,7 @@ def test_a_flow_is_hidden_at_once_and_gone_in_the_end(ports: Ports) -> None:
         submit(ports, flow_id, offer(flow_id, 10, 11))
     query = FlowQuery(Listing(100), equal={"source_id": source_id})
     assert flows.listing(ports, query)[0].items == []
-    assert segments.page(ports, flow_id, SegmentQuery(10))[0].items == []
+    assert len(ports.timelines.page(flow_id, SegmentQuery(10)).items) == 0
     assert objects.get(ports, known[0], Listing(10), ANY_TAGS)[2].items == []
     assert len(stored(ports, flow_id)) == 4
     with pytest.raises(BeingDeleted):

@@ -1,9 +1,11 @@
 """An event is there exactly when its change was committed, and reaches the log once, in order."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from schemas.domain.changes import Changes
 from schemas.domain.collections import Collectors
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Conflict, Invalid, ReadOnly, Unavailable
-from schemas.domain.event import Added, Event, EventType
+from schemas.domain.event import Added, Event, EventFilter, EventType
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, ObjectId, SourceId
 from schemas.domain.segment import Offer
@@ -539,6 +541,70 @@ def test_events_are_forgotten_in_order_and_that_is_told(ports: Ports) -> None:
         assert snapshot.events_after(0, 10) == []
         assert snapshot.position_at(kept[0].occurred) == last.sequence
         assert snapshot.position_at(ports.clock.now()) == log.last
+
+
+def test_who_follows_is_told_what_comes_as_soon_as_it_does(ports: Ports) -> None:
+    told = events.follow(ports, EventFilter(frozenset({CREATED})), None, beat_s=60)
+    begun = next(told)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, told)
+        flow_id = put_flow(ports)
+        events.relay(ports)
+        found = waiting.result(20)
+
+    assert begun == events.Reached(position(ports) - 2)
+    assert isinstance(found, Event)
+    assert (found.type, found.flow_id) == (CREATED, flow_id)
+
+
+def test_who_is_told_nothing_is_told_how_far_that_went(ports: Ports) -> None:
+    told = events.follow(ports, EventFilter(flow_ids=frozenset()), None, beat_s=0)
+    start = next(told)
+    flow_id = put_flow(ports)
+    flows.change(ports, flow_id, lambda flow: flow.with_field("label", "new"), by="test")
+    events.relay(ports)
+
+    assert isinstance(start, events.Reached)
+    assert isinstance(next(told), Event)  # sources/created, which filters on flows let through
+    assert next(told) == events.Reached(start.place + 3)
+
+
+def test_who_comes_after_events_were_forgotten_is_told_so_and_then_what_is_kept(
+    ports: Ports,
+) -> None:
+    put_flow(ports)
+    logged(ports, position(ports))
+    start = position(ports) - 2
+
+    class Later(Through):
+        """A clock that is ahead."""
+
+        def now(self) -> Any:
+            return self.inner.now() + timedelta(days=30)
+
+    events.forget(with_ports(ports, clock=Later(ports.clock)))
+    put_flow(ports)
+    kept = logged(ports, start + 2)
+
+    told = list(islice(events.follow(ports, EventFilter(), start, beat_s=60), 4))
+
+    assert told == [events.Reached(start), events.Reset(start + 2), *kept]
+
+
+def test_a_place_of_another_log_is_no_place_of_this_one(ports: Ports) -> None:
+    put_flow(ports)
+    logged(ports, position(ports))
+    beyond = position(ports) + 1
+    ports.log_bell.tell(beyond + 100)  # as the broker would after the database was set back
+
+    told = events.follow(ports, EventFilter(), beyond, beat_s=0.2)
+    first, reset, *_ = islice(told, 2)
+
+    assert first == events.Reached(beyond)
+    assert isinstance(reset, events.Reset)
+    assert reset.place < beyond
+    ports.log_bell.tell(position(ports))
 
 
 def test_an_outbox_with_too_much_is_moved_part_by_part(ports: Ports) -> None:

@@ -18,7 +18,7 @@ from tests.workers.test_flush import Crash, Through, job_of, shard_of, stored, s
 POISON = ObjectId("poison")
 
 
-class _Poisoned(Through):
+class Poisoned(Through):
     """A store that ends whoever asks for the poisoned object."""
 
     def __init__(self, inner: Any, error: BaseException) -> None:
@@ -31,7 +31,7 @@ class _Poisoned(Through):
 
 
 class _Snapshot(Through):
-    def __init__(self, inner: Any, store: _Poisoned) -> None:
+    def __init__(self, inner: Any, store: Poisoned) -> None:
         super().__init__(inner)
         self.store = store
 
@@ -55,7 +55,7 @@ def flush_as_the_sweep_would(ports: Ports, shard: int, error: type[BaseException
 
 @pytest.fixture(params=[Crash(), RuntimeError("cannot be")], ids=["crash", "error"])
 def poisoned(ports: Ports, request: pytest.FixtureRequest) -> Ports:
-    return with_ports(ports, metadata=_Poisoned(ports.metadata, request.param))
+    return with_ports(ports, metadata=Poisoned(ports.metadata, request.param))
 
 
 def test_the_culprit_is_put_aside_and_its_neighbours_are_registered(poisoned: Ports) -> None:
@@ -83,7 +83,7 @@ def test_the_culprit_is_put_aside_and_its_neighbours_are_registered(poisoned: Po
 
 
 def test_what_was_put_aside_is_replayed_or_discarded(ports: Ports) -> None:
-    poisoned = with_ports(ports, metadata=_Poisoned(ports.metadata, Crash()))
+    poisoned = with_ports(ports, metadata=Poisoned(ports.metadata, Crash()))
     flow_id = put_flow(ports)
     job = submit(ports, flow_id, offer(flow_id, 0, 1, POISON))
     flush_as_the_sweep_would(poisoned, shard_of(flow_id), Crash)
@@ -114,7 +114,7 @@ def test_an_entry_nobody_can_read_is_put_aside(services: Running, ports: Ports) 
 def test_services_that_are_down_condemn_nothing(ports: Ports) -> None:
     flow_id = put_flow(ports)
     submit(ports, flow_id, offer(flow_id, 0, 1, POISON))
-    down = with_ports(ports, metadata=_Poisoned(ports.metadata, Unavailable("down")))
+    down = with_ports(ports, metadata=Poisoned(ports.metadata, Unavailable("down")))
 
     for _ in range(10):
         with pytest.raises(Unavailable):

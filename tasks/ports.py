@@ -418,7 +418,10 @@ class LogBell(Protocol):
     """Who moves events from the outbox into the log, and who waits for more in it."""
 
     def turn(self) -> AbstractContextManager[bool]:
-        """The right to move them, a while apart; False when somebody else has it."""
+        """The right to move them, waited for; False when somebody else does not let it go.
+
+        One turn begins a while after the other.
+        """
 
     def tell(self, last: int) -> None:
         """Wake whoever waits: `last` is the place of the latest event in the log."""

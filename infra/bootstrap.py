@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from random import SystemRandom
 from threading import Event
 from typing import BinaryIO, Final
 
@@ -17,6 +18,7 @@ from infra.broker.answers import RedisAnswers
 from infra.broker.connection import Broker
 from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
+from infra.broker.deliveries import RedisDeliveries
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.log_bell import RedisLogBell
@@ -86,8 +88,10 @@ class ListenerPorts:
 
 def preload() -> None:
     """Import what `build_ports` will need."""
+    import infra.courier
     import infra.media.timing
-    import infra.vast.store  # noqa: F401
+    import infra.vast.store
+    import infra.vault  # noqa: F401
 
 
 def _media(settings: Settings) -> S3MediaStore:
@@ -114,8 +118,10 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
 
 def build_ports(settings: Settings, app: Celery) -> Ports:
     """The ports of every other process."""
+    from infra.courier import HttpCourier
     from infra.vast.session import Database
     from infra.vast.store import VastMetadataStore
+    from infra.vault import FernetVault
 
     broker = Broker(settings.redis_url)
     queue = CeleryQueue(app, broker, flush=FLUSH)
@@ -144,8 +150,16 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=queue,
         probe=MediaReader(),
+        vault=FernetVault(settings.secret_keys),
+        courier=HttpCourier(
+            settings.webhook_allow,
+            plain_http=settings.webhook_http,
+            timeout_s=settings.webhook_timeout_s,
+        ),
+        deliveries=RedisDeliveries(broker),
         clock=SystemClock(),
         ids=ids,
+        chance=SystemRandom().random,
         limits=Limits(
             shards=settings.shards,
             flush_rows=settings.flush_rows,
@@ -163,6 +177,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             scan_keys=_SCAN_KEYS,
             scan_interval_s=settings.scan_interval_s,
             patience=Patience(settings.stall_intervals, settings.stall_min_s),
+            webhook_retry_s=settings.webhook_retry_s,
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),

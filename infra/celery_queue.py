@@ -29,15 +29,15 @@ class CeleryQueue:
         """Note that the flush rung for has begun, so that the next ring is heard."""
         self._answered(_shard(shard))
 
-    def call(self, work: Work) -> None:
+    def call(self, work: Work, of: str | None = None) -> None:
         """Have some work done; it waits in the queue once at most."""
-        self._send(work, work)
+        self._send(_work(work, of), work, *(() if of is None else (of,)))
 
-    def begun(self, work: Work) -> None:
+    def begun(self, work: Work, of: str | None = None) -> None:
         """Note that the work called for has begun, so that the next call is heard."""
-        self._answered(work)
+        self._answered(_work(work, of))
 
-    def _send(self, bell: str, task: str, *args: int) -> None:
+    def _send(self, bell: str, task: str, *args: int | str) -> None:
         with self._broker.translated() as client:
             if not client.set(_key(bell), 1, nx=True, px=_RING_MS):
                 return
@@ -54,6 +54,10 @@ class CeleryQueue:
 
 def _shard(shard: int) -> str:
     return f"shard:{shard}"
+
+
+def _work(work: Work, of: str | None) -> str:
+    return work if of is None else f"{work}:{of}"
 
 
 def _key(bell: str) -> str:

@@ -66,6 +66,7 @@ def relay(ports: Ports) -> None:
         last, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
         if last is not None:
             ports.log_bell.tell(last)
+            ports.queue.call(Work.DISPATCH)
     if more:
         ports.queue.call(Work.RELAY)
 

@@ -18,6 +18,7 @@ from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
+from schemas.domain.delivery import Delivery, Reply
 from schemas.domain.event import Event, EventLog, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
@@ -29,6 +30,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
 from schemas.domain.ingest_rule import IngestRule
@@ -45,6 +47,7 @@ from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
+from schemas.domain.webhook import Webhook
 
 T = TypeVar("T")
 
@@ -173,6 +176,12 @@ class Snapshot(Protocol):
 
     def position_at(self, moment: datetime) -> int:
         """The place in the log before every event that occurred at `moment` or later."""
+
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook; in no particular order."""
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""
@@ -526,6 +535,61 @@ class Subscriptions(Protocol):
         """Open `url`; raises Unavailable when that does not succeed."""
 
 
+class Vault(Protocol):
+    """Encrypts secrets of clients; what is sealed may be kept."""
+
+    def seal(self, text: str) -> str:
+        """`text`, encrypted; raises Unavailable when there is no key to do so."""
+
+    def open(self, sealed: str) -> str:
+        """What was sealed; raises Unavailable when the key it was sealed with is not there."""
+
+    def renewed(self, sealed: str) -> str:
+        """The same secret sealed with the key in use, which it may be already."""
+
+
+class Courier(Protocol):
+    """Brings events to the URLs of webhooks."""
+
+    def require_permitted(self, url: str) -> None:
+        """Raises Invalid when nothing may be sent to `url`, as far as can be seen by looking."""
+
+    def line(self, url: str) -> AbstractContextManager[Callable[[Mapping[str, str], bytes], Reply]]:
+        """What sends headers and a body to `url` and waits for the reply; for one thread."""
+
+
+class Turn(Protocol):
+    """The right to send to one webhook, for a while."""
+
+    def require(self) -> None:
+        """Raises LeaseLost when the right has passed to somebody else."""
+
+
+class Deliveries(Protocol):
+    """Who sends to which webhook, when to look again, and what was sent last."""
+
+    def turn(self, webhook_id: WebhookId) -> AbstractContextManager[Turn | None]:
+        """The right to send to a webhook, while the context lasts; None when another has it."""
+
+    def wake(self, moment: datetime) -> None:
+        """Have the webhooks looked at again, at that moment or earlier."""
+
+    def woken(self) -> None:
+        """Note that the webhooks are looked at now."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the webhooks are to be looked at again."""
+
+    def record(self, webhook_id: WebhookId, tried: Sequence[Delivery]) -> None:
+        """Remember what was tried, in this order; the oldest go when there are too many."""
+
+    def recent(self, webhook_id: WebhookId) -> list[Delivery]:
+        """What was tried last, the latest first."""
+
+    def forget(self, webhook_id: WebhookId) -> None:
+        """Forget what was tried."""
+
+
 class Work(StrEnum):
     """Work that is not of one shard, by the names of its tasks."""
 
@@ -536,6 +600,8 @@ class Work(StrEnum):
     SCAN = "ingest.scan"
     CATCH_UP = "ingest.catch_up"
     RELAY = "events.relay"
+    DISPATCH = "webhooks.dispatch"
+    DELIVER = "webhooks.deliver"
 
 
 class TaskQueue(Protocol):
@@ -547,10 +613,10 @@ class TaskQueue(Protocol):
     def answered(self, shard: int) -> None:
         """Note that the flush rung for has begun, so that the next ring is heard."""
 
-    def call(self, work: Work) -> None:
-        """Have some work done; it waits in the queue once at most."""
+    def call(self, work: Work, of: str | None = None) -> None:
+        """Have some work done, on the thing called `of`; it waits in the queue once at most."""
 
-    def begun(self, work: Work) -> None:
+    def begun(self, work: Work, of: str | None = None) -> None:
         """Note that the work called for has begun, so that the next call is heard."""
 
 
@@ -598,6 +664,7 @@ class Limits:
     scan_keys: int
     scan_interval_s: int
     patience: Patience
+    webhook_retry_s: int
     page_limit_default: int
     page_limit_max: int
 
@@ -640,7 +707,7 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All of it."""
+    """All of it; `chance` is a random number from 0 to 1."""
 
     metadata: MetadataStore
     media: MediaStore
@@ -654,7 +721,11 @@ class Ports:
     subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
+    vault: Vault
+    courier: Courier
+    deliveries: Deliveries
     clock: Clock
     ids: Ids
+    chance: Callable[[], float]
     limits: Limits
     missed: threading.Event = field(default_factory=threading.Event)

@@ -37,6 +37,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
@@ -52,6 +53,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import TimeRange
+from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
 from schemas.tables.details import detail_of
@@ -410,6 +412,15 @@ class VastSnapshot:
         table = self._transaction.table(tables.EVENTS)
         found = table.select(["sequence"], since=("occurred", rows.naive(moment)))
         return min(found["sequence"].to_pylist(), default=self.event_log().last + 1) - 1
+
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+        found = self._records(tables.WEBHOOKS, rows.webhook_from, isin=("id", list(ids)))
+        return {webhook.id: webhook for webhook in found}
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook."""
+        return self._records(tables.WEBHOOKS, rows.webhook_from)
 
     def shard(self, shard: int) -> ShardCursor:
         """How far the offers of a shard are decided."""

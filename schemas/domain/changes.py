@@ -28,6 +28,7 @@ from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
+from schemas.domain.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ Record = (
     | Sighting
     | Scan
     | Stall
+    | Webhook
     | ShardCursor
     | Outgoing
     | Event

@@ -32,6 +32,7 @@ STALLS: Final = "stalls"
 OUTBOX: Final = "outbox"
 EVENTS: Final = "events"
 EVENT_LOG: Final = "event_log"
+WEBHOOKS: Final = "webhooks"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -263,6 +264,23 @@ TABLES: Final[dict[str, pa.Schema]] = {
         ]
     ),
     EVENT_LOG: pa.schema([("first", pa.int64()), ("last", pa.int64())]),
+    WEBHOOKS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("document", pa.string()),
+            ("owner", pa.string()),
+            ("created", _TIME),
+            ("position", pa.int64()),
+            ("status", pa.string()),
+            ("api_key", pa.string()),
+            ("signing_key", pa.string()),
+            ("replays", pa.int64()),
+            ("failures", pa.int64()),
+            ("failing_since", _TIME),
+            ("next_try", _TIME),
+            ("fault", pa.string()),
+        ]
+    ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
     CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
 }

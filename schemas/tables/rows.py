@@ -26,6 +26,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
@@ -50,6 +51,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
+from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.tables import definitions as tables
 
 NO_STATUS: Final = ""
@@ -323,6 +325,24 @@ def event_log_from(row: Row) -> EventLog:
     return EventLog(row["first"], row["last"])
 
 
+def webhook_from(row: Row) -> Webhook:
+    """The webhook of a row of `webhooks`."""
+    return Webhook(
+        WebhookId(row["id"]),
+        orjson.loads(row["document"]),
+        row["owner"],
+        aware(row["created"]),
+        row["position"],
+        WebhookStatus(row["status"]),
+        Keys(row["api_key"], row["signing_key"]),
+        row["replays"],
+        row["failures"],
+        _aware_or_none(row["failing_since"]),
+        _aware_or_none(row["next_try"]),
+        None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
 def shard_from(row: Row) -> ShardCursor:
     """The cursor of a row of `shards`."""
     return ShardCursor(row["shard"], row["position"], row["epoch"])
@@ -522,6 +542,24 @@ def _event_log_row(log: EventLog) -> Row:
     return {"first": log.first, "last": log.last}
 
 
+def _webhook_row(webhook: Webhook) -> Row:
+    return {
+        "id": webhook.id,
+        "document": _json(webhook.document),
+        "owner": webhook.owner,
+        "created": naive(webhook.created),
+        "position": webhook.position,
+        "status": webhook.status.value,
+        "api_key": webhook.sealed.api_key,
+        "signing_key": webhook.sealed.signing_key,
+        "replays": webhook.replays,
+        "failures": webhook.failures,
+        "failing_since": webhook.failing_since and naive(webhook.failing_since),
+        "next_try": webhook.next_try and naive(webhook.next_try),
+        "fault": _json(webhook.fault),
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
@@ -684,5 +722,6 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Outgoing: _Kept(tables.OUTBOX, lambda each: each.id, _outgoing_row),
     Event: _Kept(tables.EVENTS, lambda event: event.sequence, _event_row),
     EventLog: _Kept(tables.EVENT_LOG, lambda _: "there is one", _event_log_row),
+    Webhook: _Kept(tables.WEBHOOKS, lambda webhook: webhook.id, _webhook_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

@@ -27,7 +27,7 @@ class Bells:
     """The `TaskQueue` of these tests: it only remembers who rang."""
 
     rung: list[int] = field(default_factory=list)
-    called: list[Work] = field(default_factory=list)
+    called: list[Any] = field(default_factory=list)
 
     def ring(self, shard: int) -> None:
         self.rung.append(shard)
@@ -35,11 +35,12 @@ class Bells:
     def answered(self, shard: int) -> None:
         self.rung = [other for other in self.rung if other != shard]
 
-    def call(self, work: Work) -> None:
-        self.called.append(work)
+    def call(self, work: Work, of: str | None = None) -> None:
+        self.called.append(work if of is None else (work, of))
 
-    def begun(self, work: Work) -> None:
-        self.called = [other for other in self.called if other != work]
+    def begun(self, work: Work, of: str | None = None) -> None:
+        begun = work if of is None else (work, of)
+        self.called = [other for other in self.called if other != begun]
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,15 @@ from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, JobId, ObjectId, ProfileId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    FlowId,
+    JobId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+    WebhookId,
+)
 from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import RuleId
@@ -38,6 +46,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
+from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.rules import from_json
 from schemas.tables.definitions import FLOWS
 from tests.making import new_id
@@ -90,6 +99,28 @@ def segments(flow_id: FlowId, *bounds: tuple[int, int]) -> list[Segment]:
         Segment(flow_id, ObjectId(f"{flow_id}/{start}"), TimeRange(start, end))
         for start, end in bounds
     ]
+
+
+def test_a_webhook_comes_back_as_it_was(store: VastMetadataStore) -> None:
+    document = {"url": "https://ä.example", "events": [], "flow_ids": []}
+    hook = Webhook(WebhookId(new_id()), document, "me", NOW, 1 << 40)
+    broken = replace(
+        hook,
+        id=WebhookId(new_id()),
+        status=WebhookStatus.ERROR,
+        sealed=Keys("", "sealed"),
+        replays=3,
+        failures=2,
+        failing_since=NOW,
+        next_try=NOW,
+        fault=Fault("DeliveryFailed", "because", NOW),
+    )
+
+    write(store, hook, broken)
+
+    with store.read() as found:
+        assert found.webhooks([hook.id, broken.id]) == {hook.id: hook, broken.id: broken}
+        assert hook in found.all_webhooks()
 
 
 def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:

@@ -94,5 +94,5 @@ def _mechanisms() -> list[dict[str, Any]]:
             "name": "tams-server.server-sent-events",
             "docs": f"{docs}#/Events/GET_events",
             "config": {"url": absolute("Events.follow_events")},
-        }
+        },
     ]

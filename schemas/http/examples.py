@@ -296,7 +296,7 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
                     "name": "tams-server.server-sent-events",
                     "docs": "https://tams.example/docs#/Events/GET_events",
                     "config": {"url": "https://tams.example/events"},
-                }
+                },
             ],
             "min_object_timeout": "3600:0",
             "min_presigned_url_timeout": "3600:0",

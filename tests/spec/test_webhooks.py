@@ -377,7 +377,7 @@ def test_the_api_key_goes_with_every_event_in_the_header_that_was_named(
     assert not [value for value in by_path["/unnamed"].values() if "secret" in value]
 
 
-def test_events_are_those_that_the_filters_let_through(
+def test_a_webhook_is_told_of_what_its_filters_let_through(
     api: httpx.Client, register: Register, receiver: Receiver
 ):
     kinds = ["flows/segments_added", "sources/updated"]

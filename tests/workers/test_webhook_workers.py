@@ -1,6 +1,8 @@
 """Real workers that tell webhooks of events: killed, and with receivers of every speed."""
 
 import runpy
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from celery import Celery
 
 from infra.bootstrap import build_ports
 from infra.settings import Settings
+from infra.vault import FernetVault
 from schemas.domain import event
 from schemas.domain.changes import Changes
 from schemas.domain.identifiers import SourceId, WebhookId
@@ -117,6 +120,25 @@ def test_a_worker_that_is_killed_in_mid_batch_loses_nothing(ports, environ, tmp_
         by_id[each.id].add(each.event["event"]["source"]["id"])
     assert all(len(about) == 1 for about in by_id.values())
     assert len(by_id) == 30
+
+
+def test_init_encrypts_keys_anew_when_another_key_comes_first(ports, environ):
+    document = {"url": "http://127.0.0.1:9/", "events": []}
+    webhook = webhooks.create(ports, Terms(document, enabled=False, keys=Keys("key")), by="me")
+    new = "n" * 32
+
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "workers.cli", "init"],
+        env={**environ, "TAMS_SECRET_KEYS": f"{new},{environ['TAMS_SECRET_KEYS']}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    sealed = webhooks.get(ports, webhook.id).sealed.api_key
+    webhooks.delete(ports, webhook.id, by="me")
+    assert "encrypted the keys of 1 webhooks anew" in ran.stdout
+    assert FernetVault([new]).open(sealed) == "key"
 
 
 def _fan_out(ports: Ports, environ: dict[str, str], directory: Path, **sizes: Any) -> None:

@@ -96,7 +96,7 @@ class HttpCourier:
     @cached_property
     def _context(self) -> ssl.SSLContext:
         """Made once: it takes longer than a request does."""
-        return httpx.create_ssl_context(trust_env=False)
+        return httpx.create_ssl_context()
 
 
 class _Limit:

@@ -37,6 +37,7 @@ Send = Callable[[Mapping[str, str], bytes], Reply]
 TEST: Final = "webhooks/test"
 
 _PAGE: Final = 250
+_NOT_TOLD: Final = Reply(silence="was not asked: an internal error, see the log")
 
 
 def dispatch(ports: Ports) -> None:
@@ -157,10 +158,16 @@ def _send(ports: Ports, webhook: Webhook, begin: int, events: Sequence[Event], t
                 return _Told(position, tried)
             turn.require()
             attempt = 1 if tried else webhook.failures + 1
-            last = _try(ports, webhook, keys, send, _letter(ports, webhook, event), attempt)
-            tried.append(last)
-            if not last.reply.is_success:
-                return _Told(max(position, event.sequence - 1), tried, last.reply)
+            try:
+                letter = _letter(ports, webhook, event)
+            except Unavailable:
+                raise
+            except Exception:  # else it would be begun anew for ever
+                log.exception("webhook %s cannot be told of event %s", webhook.id, event.id)
+                return _Told(event.sequence - 1, tried, _NOT_TOLD)
+            tried.append(_try(ports, webhook, keys, send, letter, attempt))
+            if not (reply := tried[-1].reply).is_success:
+                return _Told(event.sequence - 1, tried, reply)
             position = event.sequence
     return _Told(events[-1].sequence if events else begin, tried)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
@@ -42,11 +43,13 @@ OK = Answer()
 class Receiver:
     """A server on loopback; `answer` may block, fail, or say anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self.answer: Callable[[Received], Answer | None] = lambda _: OK
         self._arrived = Condition()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     @property
     def port(self) -> int:
@@ -77,9 +80,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(tls: SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver, for as long as the context lasts."""
-    receiver = Receiver()
+    receiver = Receiver(tls)
     thread = Thread(target=receiver.serve)
     thread.start()
     try:

@@ -195,7 +195,7 @@ class Webhook:
         """This webhook after `reply` to the event after its position."""
         since, failures = self.failing_since or now, self.failures + 1
         pause = pause_after(failures, reply, chance)
-        if not reply.is_final and now + pause <= since + patience:
+        if not reply.is_final and now < since + patience:
             return replace(self, failures=failures, failing_since=since, next_try=now + pause)
         tried = f"{failures} tries since {since:%Y-%m-%dT%H:%M:%SZ}"
         fault = Fault("DeliveryFailed", f"the receiver {reply}; given up after {tried}", now)

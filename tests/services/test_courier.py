@@ -1,6 +1,7 @@
 """Events reach receivers that may be reached, and nobody waits longer than was said."""
 
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -166,6 +167,21 @@ def test_a_name_is_sent_to_under_that_name(receiver: Receiver):
     send(f"http://hook.example:{receiver.port}/", resolve=Names(["127.0.0.1"]))
 
     assert receiver.received[0].headers["host"] == f"hook.example:{receiver.port}"
+
+
+def test_a_receiver_proves_itself_by_the_name_in_its_url(certificate, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+    with receiving(context) as receiver:
+        names = Names(["127.0.0.1"], ["127.0.0.1"])
+        known = send(f"https://media.example:{receiver.port}/", resolve=names)
+        other = send(f"https://other.example:{receiver.port}/", resolve=names)
+
+    assert known.status == 200
+    assert "certificate" in str(other)
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -23,11 +23,10 @@ from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event
 from schemas.domain.identifiers import WebhookId
 from schemas.domain.webhook import Keys, Webhook, WebhookStatus
-from schemas.http.events import event_json
 from schemas.http.fields import time_text
 from schemas.http.webhooks import headers_of
+from tasks import events
 from tasks.ports import LeaseLost, Ports, Snapshot, Turn, Work
-from tasks.urls import get_urls
 from tasks.webhooks import existing
 
 log = logging.getLogger(__name__)
@@ -123,39 +122,38 @@ class _Told:
 
 
 def _tell(ports: Ports, webhook_id: WebhookId, turn: Turn) -> bool:
-    """Send the next page of events; whether there are more to be sent at once."""
+    """Send the next page of the log; whether there is more to be sent at once."""
     with ports.metadata.read() as snapshot:
         webhook = snapshot.webhooks([webhook_id]).get(webhook_id)
         if webhook is None or not webhook.is_due(ports.clock.now()):
             return False
         begin = max(webhook.position, snapshot.event_log().first - 1)
-        events = snapshot.events_after(begin, _PAGE)
-    full = len(events) == _PAGE
-    if webhook.status is WebhookStatus.STARTED and not (full or any(_wanted(webhook, events))):
+        page = snapshot.events_after(begin, _PAGE)
+    wanted = list(filter(webhook.filter, page))
+    end = page[-1].sequence if page else begin
+    full = len(page) == _PAGE
+    if webhook.status is WebhookStatus.STARTED and not (wanted or full):
         return False  # it need not move for what it does not want
     try:
-        told = _send(ports, webhook, begin, events, turn)
+        told = _send(ports, webhook, wanted, end, turn)
     except LeaseLost:
         log.warning("webhook %s is sent to by somebody else now", webhook.id)
         return False
     _move(ports, webhook, told)
     ports.deliveries.record(webhook.id, told.tried)
-    return told.refusal is None and (full or any(e.sequence > told.position for e in events))
+    return told.refusal is None and (full or told.position < end)
 
 
-def _wanted(webhook: Webhook, events: Sequence[Event]) -> Iterator[Event]:
-    return filter(webhook.filter, events)
-
-
-def _send(ports: Ports, webhook: Webhook, begin: int, events: Sequence[Event], turn: Turn) -> _Told:
-    """Send those of `events` that are wanted, until one is refused or the time is up."""
+def _send(ports: Ports, webhook: Webhook, wanted: Sequence[Event], end: int, turn: Turn) -> _Told:
+    """Send `wanted`, until one is refused or the time is up; all of it leads to `end`."""
     until = ports.clock.now() + timedelta(seconds=ports.limits.flush_seconds)
     keys = webhook.sealed.mapped(ports.vault.open)
-    position, tried = begin, list[Delivery]()
+    tried = list[Delivery]()
     with ports.courier.line(webhook.url) as send:
-        for event in _wanted(webhook, events):
+        for event in wanted:
+            before = event.sequence - 1
             if tried and ports.clock.now() > until:
-                return _Told(position, tried)
+                return _Told(before, tried)
             turn.require()
             attempt = 1 if tried else webhook.failures + 1
             try:
@@ -164,21 +162,17 @@ def _send(ports: Ports, webhook: Webhook, begin: int, events: Sequence[Event], t
                 raise
             except Exception:  # else it would be begun anew for ever
                 log.exception("webhook %s cannot be told of event %s", webhook.id, event.id)
-                return _Told(event.sequence - 1, tried, _NOT_TOLD)
+                return _Told(before, tried, _NOT_TOLD)
             tried.append(_try(ports, webhook, keys, send, letter, attempt))
             if not (reply := tried[-1].reply).is_success:
-                return _Told(event.sequence - 1, tried, reply)
-            position = event.sequence
-    return _Told(events[-1].sequence if events else begin, tried)
+                return _Told(before, tried, reply)
+    return _Told(end, tried)
 
 
 def _letter(ports: Ports, webhook: Webhook, event: Event) -> Letter:
     """What tells `webhook` of `event`."""
-    wanted = webhook.urls
-    body = event_json(
-        event,
-        lambda item: get_urls(ports, item, wanted),
-        with_object_timerange=webhook.wants_object_timeranges,
+    body = events.body(
+        ports, event, webhook.urls, with_object_timerange=webhook.wants_object_timeranges
     )
     return Letter(event.id, event.type, orjson.dumps(body))
 

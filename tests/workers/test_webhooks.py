@@ -275,13 +275,13 @@ def test_what_cannot_be_told_holds_up_its_webhook_until_that_says_so(
 ):
     webhook_id = register(ports, receiver.url)
     made = make_flows(ports, 2)
-    told_of = deliveries.event_json
+    body = events.body
 
-    def failing(event: Any, *args: Any, **more: Any) -> Any:
+    def failing(ports: Ports, event: Any, *args: Any, **more: Any) -> Any:
         assert event.flow_id != made[1]
-        return told_of(event, *args, **more)
+        return body(ports, event, *args, **more)
 
-    monkeypatch.setattr(deliveries, "event_json", failing)
+    monkeypatch.setattr(events, "body", failing)
     webhook = deliver(ports, webhook_id)
     clock.go_on(2 * DAY_S)
     webhook = deliver(ports, webhook_id)

@@ -42,11 +42,8 @@ check: .venv/.ready ## format, lint, types and import contracts, as CI checks th
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: .venv/.ready ## measure; see bench/
-	@if [ -e bench/__main__.py ]; then
-		exec $(BIN)/python -m bench $(ARGS)
-	fi
-	echo "there is nothing to measure yet: bench/__main__.py is missing"
+bench: .venv/.ready ## measure a store; ARGS=--long, ARGS=--help and see docs/performance.md
+	@exec $(BIN)/python -m bench $(ARGS)
 
 .PHONY: crash
 crash: .venv/.ready ## kill a store at random under load, and look for losses; see bench/crash

@@ -23,6 +23,7 @@ from api import (
     sources,
     storage,
     timeline,
+    webhooks,
 )
 from api.context import EXTENSION
 from api.cors import allow_origins
@@ -40,6 +41,7 @@ from tasks.ports import Intake, Ports
 _BLUEPRINTS: Final = (
     service,
     profiles,
+    webhooks,
     sources,
     flows,
     storage,

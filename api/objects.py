@@ -17,7 +17,7 @@ from schemas.http.jobs import JobSchema
 from schemas.http.objects import InstanceSchema, ObjectSchema, object_json
 from schemas.http.queries import InstanceDeletionSchema, ObjectQuerySchema
 from tasks import objects
-from tasks.urls import get_urls, init_urls
+from tasks.urls import UrlWriter
 
 blueprint = Blueprint("Objects", __name__, description="The media that segments refer to.")
 
@@ -33,12 +33,9 @@ def get_object(asked: tuple[Listing, TagFilter, UrlFilter], object_id: ObjectId)
     """
     listing, flow_tags, urls = asked
     item, init, users = objects.get(ports(), object_id, listing, flow_tags)
-    payload = object_json(
-        item,
-        users.items,
-        get_urls(ports(), item, urls),
-        init_urls(ports(), item.init_object_id, init, urls),
-    )
+    write, init_id = UrlWriter(ports(), urls), item.init_object_id
+    init_urls = None if init_id is None else (init_id, write.of(init))
+    payload = object_json(item, users.items, write.of(item), init_urls)
     return json_response(payload, headers=paging_headers(users))
 
 

@@ -7,8 +7,9 @@
 
 import json
 import re
+from collections.abc import Sized
 from hashlib import blake2s
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flask import request
 from werkzeug.datastructures import MultiDict
@@ -16,7 +17,6 @@ from werkzeug.datastructures import MultiDict
 from api.context import ports
 from api.links import this_page
 from schemas.domain.errors import Invalid
-from schemas.domain.query import Page
 
 
 def in_force(asked: "MultiDict[str, str]") -> "MultiDict[str, str]":
@@ -38,7 +38,23 @@ def in_force(asked: "MultiDict[str, str]") -> "MultiDict[str, str]":
     return query
 
 
-def paging_headers(page: Page[Any], *, reverse_order: bool | None = None) -> dict[str, str]:
+class Paged(Protocol):
+    """A page of anything."""
+
+    @property
+    def items(self) -> Sized:
+        """What is on it."""
+
+    @property
+    def next_key(self) -> str | None:
+        """The cursor of the next page, if there is one."""
+
+    @property
+    def limit(self) -> int:
+        """The limit in force."""
+
+
+def paging_headers(page: Paged, *, reverse_order: bool | None = None) -> dict[str, str]:
     """Headers that describe `page` and lead to the next one."""
     headers = {"X-Paging-Limit": str(page.limit), "X-Paging-Count": str(len(page.items))}
     if reverse_order is not None:

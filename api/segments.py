@@ -1,5 +1,6 @@
 """`/flows/{flowId}/segments`: what is on the timeline of a flow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,6 @@ from schemas.domain.identifiers import FlowId
 from schemas.domain.job import Failure
 from schemas.domain.query import SegmentQuery
 from schemas.domain.storage import UrlFilter
-from schemas.domain.timerange import TimeRange
 from schemas.http.errors import error_json
 from schemas.http.examples import EXAMPLES
 from schemas.http.jobs import JobSchema
@@ -26,10 +26,10 @@ from schemas.http.segments import (
     SegmentSchema,
     failure_json,
     offers_from,
-    segment_json,
 )
-from tasks import deletion, jobs, segments
-from tasks.urls import get_urls, init_urls
+from schemas.strips import page_json
+from tasks import deletion, jobs, listing, segments
+from tasks.urls import UrlWriter
 
 blueprint = Blueprint("FlowSegments", __name__, description="What is on the timelines of flows.")
 
@@ -49,25 +49,13 @@ def list_segments(
     A flow that does not exist has none.
     """
     page_key, query, urls, with_object_timerange = asked
-    query = replace(query, after=segments.after(page_key))
-    page, objects = segments.page(ports(), flow_id, query)
-    payload = []
-    for segment in page.items:
-        item = objects.get(segment.object_id)
-        init_id = item.init_object_id if item else None
-        init = objects.get(init_id) if init_id else None
-        payload.append(
-            segment_json(
-                segment,
-                item,
-                get_urls(ports(), item, urls),
-                init_urls(ports(), init_id, init, urls),
-                with_object_timerange=with_object_timerange,
-            )
-        )
-    hull = TimeRange.hull(segment.timerange for segment in page.items)
+    query = replace(query, after=listing.after(page_key))
+    page = ports().timelines.page(flow_id, query)
+    write = None if urls.lets_none else UrlWriter(ports(), urls)
+    body = page_json(page.items, write, with_object_timerange=with_object_timerange)
     headers = paging_headers(page, reverse_order=query.reverse_order)
-    return json_response(payload, headers={**headers, "X-Paging-Timerange": str(hull)})
+    headers["X-Paging-Timerange"] = str(page.items.hull)
+    return Response(body, headers=headers, content_type="application/json")
 
 
 @blueprint.route("/flows/<id:flow_id>/segments", methods=["POST"])
@@ -118,7 +106,7 @@ def post_segments(flow_id: FlowId) -> Response:
     failures = job.failures
     if not failures:
         return empty_response(201)
-    if not isinstance(body, list):
+    if not isinstance(body, list) or _by_the_flow(failures, len(offers)):
         return _refused(failures[0])
     return json_response({"failed_segments": [failure_json(failure) for failure in failures]})
 
@@ -138,7 +126,13 @@ def delete_segments(asked: dict[str, Any], flow_id: FlowId) -> Response:
     return deleted(deletion.request_segments(ports(), flow_id, timerange, object_id, by=PRINCIPAL))
 
 
+def _by_the_flow(failures: Sequence[Failure], offered: int) -> bool:
+    """Whether everything offered was refused since the flow takes no segments any more."""
+    types = {failure.type for failure in failures}
+    return len(failures) == offered and types in ({"FlowNotFound"}, {"ReadOnly"})
+
+
 def _refused(failure: Failure) -> Response:
-    """The answer to a request that offered one segment, which was refused."""
+    """The answer to a request that was refused as a whole."""
     body = error_json(failure.type, failure.summary, failure.time, failure.field)
     return json_response(body, _STATUS_OF.get(failure.type, 400))

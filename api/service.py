@@ -89,9 +89,10 @@ def _mechanisms() -> list[dict[str, Any]]:
     """How events can be had of this service (schema `event-stream-common`)."""
     docs = absolute("api-docs.openapi_swagger_ui")
     return [
+        {"name": "webhooks", "docs": f"{docs}#/Webhooks/POST_webhooks"},
         {
             "name": "tams-server.server-sent-events",
             "docs": f"{docs}#/Events/GET_events",
             "config": {"url": absolute("Events.follow_events")},
-        }
+        },
     ]

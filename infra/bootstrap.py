@@ -4,10 +4,12 @@
 * The SDK of VAST and libav take seconds to import; a process that needs neither imports neither.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from random import SystemRandom
 from threading import Event
 from typing import BinaryIO, Final
 
@@ -17,18 +19,22 @@ from infra.broker.answers import RedisAnswers
 from infra.broker.connection import Broker
 from infra.broker.dead_notices import RedisDeadNotices
 from infra.broker.dead_offers import RedisDeadOffers
+from infra.broker.deliveries import RedisDeliveries
 from infra.broker.inbox import RedisInbox
 from infra.broker.jobs import RedisJobs
 from infra.broker.log_bell import RedisLogBell
+from infra.broker.marks import RedisMarks
 from infra.broker.notices import RedisNotices
 from infra.celery_queue import CeleryQueue
 from infra.s3 import S3MediaStore
 from infra.settings import Settings
 from infra.sns import SnsSubscriptions
+from infra.telling import Telling
 from schemas.domain.ingest import Measured, Shape
 from schemas.domain.stall import Patience
 from tasks import events
 from tasks.celery_tasks import FLUSH
+from tasks.listing import RememberedTimelines
 from tasks.ports import Intake, Limits, Ports
 
 # A flush stops after this long, so that no shard keeps a worker to itself.
@@ -86,8 +92,10 @@ class ListenerPorts:
 
 def preload() -> None:
     """Import what `build_ports` will need."""
+    import infra.courier
     import infra.media.timing
-    import infra.vast.store  # noqa: F401
+    import infra.vast.store
+    import infra.vault  # noqa: F401
 
 
 def _media(settings: Settings) -> S3MediaStore:
@@ -107,23 +115,28 @@ def build_intake(settings: Settings, app: Celery) -> Intake:
         notices=RedisNotices(broker),
         dead_notices=RedisDeadNotices(broker),
         subscriptions=SnsSubscriptions(settings.sns_confirm),
-        queue=CeleryQueue(app, broker, flush=FLUSH),
+        queue=CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers),
         clock=SystemClock(),
     )
 
 
 def build_ports(settings: Settings, app: Celery) -> Ports:
     """The ports of every other process."""
+    from infra.courier import HttpCourier
     from infra.vast.session import Database
     from infra.vast.store import VastMetadataStore
+    from infra.vault import FernetVault
 
     broker = Broker(settings.redis_url)
-    queue = CeleryQueue(app, broker, flush=FLUSH)
-    ids = RandomIds()
+    queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
+    ids, marks = RandomIds(), RedisMarks(broker)
+    tell = Telling(marks, partial(events.announce, queue))
+    metadata = VastMetadataStore(Database(settings.vast), ids, tell)
+    most_bytes = settings.api_cache_mb << 20
     return Ports(
-        metadata=VastMetadataStore(
-            Database(settings.vast), ids, announce=partial(events.announce, queue)
-        ),
+        metadata=metadata,
+        marks=marks,
+        timelines=RememberedTimelines(metadata, marks, most_bytes, time.monotonic),
         media=_media(settings),
         inbox=RedisInbox(
             broker,
@@ -144,12 +157,22 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         subscriptions=SnsSubscriptions(settings.sns_confirm),
         queue=queue,
         probe=MediaReader(),
+        vault=FernetVault(settings.secret_keys),
+        courier=HttpCourier(
+            settings.webhook_allow,
+            plain_http=settings.webhook_http,
+            timeout_s=settings.webhook_timeout_s,
+        ),
+        deliveries=RedisDeliveries(broker),
         clock=SystemClock(),
         ids=ids,
+        chance=SystemRandom().random,
         limits=Limits(
             shards=settings.shards,
+            flushers=settings.flushers,
             flush_rows=settings.flush_rows,
             flush_seconds=_FLUSH_S,
+            linger_s=settings.flush_linger_s,
             delete_rows=settings.delete_rows,
             reply_timeout_s=settings.reply_timeout_s,
             async_after_s=settings.async_after_s,
@@ -163,6 +186,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
             scan_keys=_SCAN_KEYS,
             scan_interval_s=settings.scan_interval_s,
             patience=Patience(settings.stall_intervals, settings.stall_min_s),
+            webhook_retry_s=settings.webhook_retry_s,
             page_limit_default=settings.page_limit_default,
             page_limit_max=settings.page_limit_max,
         ),

@@ -1,5 +1,6 @@
 """The `TaskQueue` on Celery: rings are tasks, sent by name."""
 
+import time
 from typing import Final
 
 import kombu.exceptions
@@ -10,34 +11,51 @@ from schemas.domain.errors import Unavailable
 from tasks.ports import Work
 
 _RING_MS: Final = 10_000
+# A flush that is killed keeps others from ringing for so long.
+_ATTENDED_MS: Final = 3_000
+_ATTEND_S: Final = 1.0
 
 
 class CeleryQueue:
     """Sends tasks, at most one per doorbell until it is answered."""
 
-    def __init__(self, app: Celery, broker: Broker, *, flush: str) -> None:
-        """`flush` is the name of the task that flushes a shard."""
+    def __init__(self, app: Celery, broker: Broker, *, flush: str, flushers: int) -> None:
+        """`flush` is the name of the task that flushes shards; there are so many at once."""
         self._app = app
         self._broker = broker
         self._flush = flush
+        self._flushers = flushers
+        self._attended = 0.0
 
     def ring(self, shard: int) -> None:
-        """Have the shard flushed; one flush per shard waits in the queue at most."""
-        self._send(_shard(shard), self._flush, shard)
+        """Have the shard flushed, and those attended with it, unless they are attended."""
+        self._send(self._flusher(shard), self._flush, shard)
+
+    def attend(self, shard: int) -> None:
+        """Note that the flush goes on, so that nobody need ring."""
+        now = time.monotonic()
+        if now - self._attended >= _ATTEND_S:
+            with self._broker.translated() as client:
+                client.set(_key(self._flusher(shard)), 1, px=_ATTENDED_MS)
+            self._attended = now
 
     def answered(self, shard: int) -> None:
-        """Note that the flush rung for has begun, so that the next ring is heard."""
-        self._answered(_shard(shard))
+        """Note that the flush has ended, so that the next ring is heard."""
+        self._attended = 0.0
+        self._answered(self._flusher(shard))
 
-    def call(self, work: Work) -> None:
+    def call(self, work: Work, of: str | None = None) -> None:
         """Have some work done; it waits in the queue once at most."""
-        self._send(work, work)
+        self._send(_work(work, of), work, *(() if of is None else (of,)))
 
-    def begun(self, work: Work) -> None:
+    def begun(self, work: Work, of: str | None = None) -> None:
         """Note that the work called for has begun, so that the next call is heard."""
-        self._answered(work)
+        self._answered(_work(work, of))
 
-    def _send(self, bell: str, task: str, *args: int) -> None:
+    def _flusher(self, shard: int) -> str:
+        return f"flush:{shard % self._flushers}"
+
+    def _send(self, bell: str, task: str, *args: int | str) -> None:
         with self._broker.translated() as client:
             if not client.set(_key(bell), 1, nx=True, px=_RING_MS):
                 return
@@ -52,8 +70,8 @@ class CeleryQueue:
             client.delete(_key(bell))
 
 
-def _shard(shard: int) -> str:
-    return f"shard:{shard}"
+def _work(work: Work, of: str | None) -> str:
+    return work if of is None else f"{work}:{of}"
 
 
 def _key(bell: str) -> str:

@@ -5,6 +5,8 @@
 * An address must be global, or lie in a network the operator allows (`TAMS_FETCH_ALLOW`).
   How a host is written is no matter: what it resolves to is checked.
 * The server is asked, and must prove itself, under the name in the URL.
+* Connections are kept for the next request only by a client of a single host: by address they
+  must not serve another name.
 * Redirects are not followed, and neither proxies nor credentials are taken from the environment.
 * What is said of a refusal tells nothing about the network we are in.
 """
@@ -12,9 +14,11 @@
 import io
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import BinaryIO, Final
 
@@ -34,6 +38,8 @@ _NOT_GLOBAL: Final = tuple(
 # The whole content must arrive within this time, however steadily it trickles.
 _CONTENT_S: Final = 3_600.0
 _TEMPORARY: Final = {408, 425, 429}
+# Of a host with more addresses than this, the rest are not tried.
+_MOST_ADDRESSES: Final = 4
 # The parts of a URL that may well be secrets: credentials, and what follows the path.
 _SECRETS: Final = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
@@ -45,8 +51,25 @@ def outbound_client(
 
     A request raises `Invalid` when its URL must not be asked, else what httpx raises.
     """
+    # Connections are known by address: one must not serve another name at that address.
+    inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+    return _client(_Guarded(inner, allow, resolve or _addresses_of), timeout_s)
+
+
+def client_of_one_host(
+    allow: Collection[Network],
+    timeout_s: float,
+    context: ssl.SSLContext,
+    resolve: Resolve | None = None,
+) -> httpx.Client:
+    """The same for requests to one host, which is resolved once; connections are kept."""
+    inner = httpx.HTTPTransport(verify=context)
+    return _client(_Guarded(inner, allow, lru_cache(resolve or _addresses_of)), timeout_s)
+
+
+def _client(transport: "_Guarded", timeout_s: float) -> httpx.Client:
     return httpx.Client(
-        transport=_Guarded(allow, resolve or _addresses_of),
+        transport=transport,
         timeout=timeout_s,
         follow_redirects=False,
         trust_env=False,
@@ -61,7 +84,7 @@ def content_of(client: httpx.Client, url: str) -> Iterator[BinaryIO]:
         Invalid: when `url` must not be asked, or answers with anything but content.
         Unavailable: when nobody answers, or the answer breaks off or says to come again.
     """
-    where = _SECRETS.sub("", url)
+    where = without_secrets(url)
     try:
         with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
             _require_content(response, where)
@@ -71,6 +94,26 @@ def content_of(client: httpx.Client, url: str) -> Iterator[BinaryIO]:
         raise Invalid(f"{where} is not a URL: {error}") from error
     except httpx.HTTPError as error:
         raise Unavailable(f"{where}: {error or type(error).__name__}") from error
+
+
+def without_secrets(url: str) -> str:
+    """`url` as it may be shown to anybody: without credentials, query and fragment."""
+    return _SECRETS.sub("", url)
+
+
+def is_refused(host: str, allow: Collection[Network]) -> bool:
+    """Whether `host` is an address, however it is written, that must not be asked.
+
+    What a name leads to is seen when it is asked; only `localhost` leads nowhere else.
+    """
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        found = _addresses_of(host, socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return not any(_is_permitted(ip_address(each), allow) for each in found)
 
 
 def is_global(address: Address) -> bool:
@@ -87,11 +130,12 @@ def is_global(address: Address) -> bool:
 class _Guarded(httpx.BaseTransport):
     """Connects to checked addresses only."""
 
-    def __init__(self, allow: Collection[Network], resolve: Resolve) -> None:
+    def __init__(
+        self, inner: httpx.BaseTransport, allow: Collection[Network], resolve: Resolve
+    ) -> None:
+        self._inner = inner
         self._allow = allow
         self._resolve = resolve
-        # Connections are known by address: one must not serve another name at that address.
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` to the first of the host's permitted addresses that takes it."""
@@ -115,13 +159,10 @@ class _Guarded(httpx.BaseTransport):
             found = [ip_address(text) for text in self._resolve(host)]
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(f"{host} cannot be resolved: {error}") from error
-        permitted = [str(each) for each in found if is_global(each) or self._allowed(each)]
+        permitted = [str(each) for each in found if _is_permitted(each, self._allow)]
         if not permitted:
             raise Invalid(f"{host} is neither in the public internet nor in an allowed network")
-        return permitted
-
-    def _allowed(self, address: Address) -> bool:
-        return any(_unmapped(address) in network for network in self._allow)
+        return permitted[:_MOST_ADDRESSES]
 
 
 class _Chunks(io.RawIOBase):
@@ -177,12 +218,16 @@ def _pinned(request: httpx.Request, host: str, address: str) -> httpx.Request:
     )
 
 
+def _is_permitted(address: Address, allow: Collection[Network]) -> bool:
+    return is_global(address) or any(_unmapped(address) in network for network in allow)
+
+
 def _unmapped(address: Address) -> Address:
     """The IPv4 address that an IPv6 one is a way to write, if it is."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def _addresses_of(host: str) -> list[str]:
+def _addresses_of(host: str, flags: int = 0) -> list[str]:
     """The addresses of `host`, each once, in the order the system prefers."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -5,9 +5,9 @@
 * Newer checksum headers are only sent where S3 demands them: other object stores refuse them.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.backends import BackendSettings, S3Settings
 from infra.outbound import Network, content_of, outbound_client
+from infra.presigning import Presigner
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import StorageId
 from schemas.domain.ingest import Appeared
@@ -52,6 +53,7 @@ class S3MediaStore:
         self._url_s = url_timeout_s + _GRACE_S
         self._fetch_allow = fetch_allow
         self._connect = cache(connect)
+        self._presigners = cache(Presigner)
 
     @property
     def backends(self) -> Mapping[StorageId, StorageBackend]:
@@ -63,14 +65,18 @@ class S3MediaStore:
     ) -> str:
         """A URL to upload to; the upload must carry `content_type`."""
         if presigned:
-            return self._presigned_url("put_object", storage_id, key, ContentType=content_type)
+            return self._presigner(storage_id).urls("PUT", content_type)(key)
         return self._plain_url(storage_id, key)
 
     def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
         """A URL to download from."""
+        return self.get_urls(storage_id, presigned=presigned)(key)
+
+    def get_urls(self, storage_id: StorageId, *, presigned: bool = True) -> Callable[[str], str]:
+        """Makes URLs to download from, of keys; see `MediaStore.get_urls`."""
         if presigned:
-            return self._presigned_url("get_object", storage_id, key)
-        return self._plain_url(storage_id, key)
+            return self._presigner(storage_id).urls("GET")
+        return partial(self._plain_url, storage_id)
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does.
@@ -196,13 +202,9 @@ class S3MediaStore:
                     f"{place.backend.bucket!r}; run `tams init`"
                 ) from error
 
-    def _presigned_url(self, call: str, storage_id: StorageId, key: str, **more: str) -> str:
+    def _presigner(self, storage_id: StorageId) -> Presigner:
         place = self._place(storage_id)
-        return self._connect(place.store, place.store.public_endpoint).generate_presigned_url(
-            call,
-            Params={"Bucket": place.backend.bucket, "Key": key, **more},
-            ExpiresIn=self._url_s,
-        )
+        return self._presigners(place.store, place.backend.bucket, self._url_s)
 
     def _plain_url(self, storage_id: StorageId, key: str) -> str:
         place = self._place(storage_id)

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
 
+_KEY_LENGTH = 32
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 _ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
 _PUBLIC_URL = re.compile(
@@ -63,6 +64,9 @@ class Settings:
       a single `*` is any origin.
     * `fetch_allow` are the networks URLs of clients may lead to besides the public internet.
     * `sns_confirm` are the topics of AWS SNS whose subscriptions are confirmed.
+    * `secret_keys` are what secrets of clients are encrypted with: the first encrypts, all decrypt.
+    * `webhook_allow` are the networks webhooks may lead to besides the public internet,
+      `webhook_http` says whether they may do without TLS.
     """
 
     data_dir: Path
@@ -70,6 +74,7 @@ class Settings:
     api_port: int
     api_workers: int
     api_threads: int
+    api_cache_mb: int
     api_public_url: str | None
     api_proxies: int
     listener_host: str
@@ -82,7 +87,9 @@ class Settings:
     fetch_allow: tuple[IPv4Network | IPv6Network, ...]
     vast: VastSettings
     shards: int
+    flushers: int
     flush_rows: int
+    flush_linger_s: float
     delete_rows: int
     inbox_high_water: int
     reply_timeout_s: float
@@ -107,6 +114,11 @@ class Settings:
     stall_min_s: int
     ingest_sources: tuple[FeedAddress, ...]
     sns_confirm: frozenset[str]
+    secret_keys: tuple[str, ...] = field(repr=False)
+    webhook_allow: tuple[IPv4Network | IPv6Network, ...]
+    webhook_http: bool
+    webhook_timeout_s: int
+    webhook_retry_s: int
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -169,6 +181,7 @@ class _Reader:
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
             api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
+            api_cache_mb=self._number("TAMS_API_CACHE_MB", 64, 0, 1 << 20),
             api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
             api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",
@@ -178,9 +191,7 @@ class _Reader:
             s3=s3,
             backends=backends,
             cors_origins=self._parsed("TAMS_CORS_ORIGINS", tuple(_ORIGINS.split(",")), _origins),
-            fetch_allow=self._parsed(
-                "TAMS_FETCH_ALLOW", (), lambda text: tuple(map(ip_network, _items(text)))
-            ),
+            fetch_allow=self._parsed("TAMS_FETCH_ALLOW", (), _networks),
             vast=VastSettings(
                 endpoint=self._address("TAMS_VAST_ENDPOINT", "vast", "endpoint"),
                 access_key=self._address("TAMS_VAST_ACCESS_KEY", "vast", "access_key"),
@@ -189,6 +200,8 @@ class _Reader:
                 schema=self._text("TAMS_VAST_SCHEMA", "tams", "vast", "schema"),
             ),
             shards=self._number("TAMS_SHARDS", 16, 1, 1024),
+            flushers=self._number("TAMS_FLUSHERS", 1, 1, 256),
+            flush_linger_s=self._number("TAMS_FLUSH_LINGER_MS", 500, 0, 4_000) / 1_000,
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),
             delete_rows=self._number("TAMS_DELETE_ROWS", 1_000, 1, 100_000),
             inbox_high_water=self._number("TAMS_INBOX_HIGH_WATER", 100_000, 1, 100_000_000),
@@ -218,6 +231,11 @@ class _Reader:
             sns_confirm=frozenset(
                 self._environ.get("TAMS_SNS_CONFIRM", "").replace(",", " ").split()
             ),
+            secret_keys=self._keys("TAMS_SECRET_KEYS", "secret_keys"),
+            webhook_allow=self._parsed("TAMS_WEBHOOK_ALLOW", (), _networks),
+            webhook_http=self._parsed("TAMS_WEBHOOK_HTTP", False, _is_allowed),
+            webhook_timeout_s=self._number("TAMS_WEBHOOK_TIMEOUT_S", 10, 1, 300),
+            webhook_retry_s=self._number("TAMS_WEBHOOK_RETRY_S", 86_400, 0, 2_592_000),
         )
         if settings.presigned_url_timeout_s > settings.object_timeout_s:
             self._complaints.append(
@@ -306,6 +324,12 @@ class _Reader:
             self._complaints.append(f"{name}: {error}")  # not what it says: passwords are in it
             return ()
 
+    def _keys(self, name: str, *path: str) -> tuple[str, ...]:
+        keys = tuple(_items(self._text(name, "", *path)))
+        if any(len(key) < _KEY_LENGTH for key in keys):  # the complaint must not hold them
+            self._complaints.append(f"{name}: a key has at least {_KEY_LENGTH} characters")
+        return keys
+
     def _parsed(self, name: str, default: T, parse: Callable[[str], T]) -> T:
         text = self._environ.get(name)
         if not text:
@@ -325,6 +349,16 @@ def _public_url(text: str) -> str:
 
 def _items(text: str) -> list[str]:
     return [item for part in text.split(",") if (item := part.strip())]
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(map(ip_network, _items(text)))
+
+
+def _is_allowed(text: str) -> bool:
+    if text not in {"allow", "refuse"}:
+        raise ValueError("must be allow or refuse")
+    return text == "allow"
 
 
 def _origins(text: str) -> tuple[str, ...]:

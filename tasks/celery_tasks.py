@@ -12,7 +12,8 @@ from typing import Any
 from celery import Task, shared_task
 
 from schemas.domain.errors import Unavailable
-from tasks import deletion, events, ingest, jobs, objects, scans, segments, stalls
+from schemas.domain.identifiers import WebhookId
+from tasks import deletion, deliveries, events, flushing, ingest, jobs, objects, scans, stalls
 from tasks.ports import Ports, Work
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,8 @@ class Operation(Task):  # type: ignore[type-arg]  # the stubs make it generic, c
 
 @shared_task(base=Operation, bind=True, name=FLUSH)
 def flush(self: Operation, shard: int) -> None:
-    """Decide what waits in one shard."""
-    segments.flush(self.ports, shard)
+    """Decide what waits in a shard, and in those attended with it."""
+    flushing.flush(self.ports, shard)
 
 
 @shared_task(base=Operation, bind=True, name=Work.INGEST)
@@ -91,6 +92,18 @@ def relay(self: Operation) -> None:
     events.relay(self.ports)
 
 
+@shared_task(base=Operation, bind=True, name=Work.DISPATCH)
+def dispatch(self: Operation) -> None:
+    """Have webhooks sent to."""
+    deliveries.dispatch(self.ports)
+
+
+@shared_task(base=Operation, bind=True, name=Work.DELIVER)
+def deliver(self: Operation, webhook_id: WebhookId) -> None:
+    """Send a webhook the next events."""
+    deliveries.deliver(self.ports, webhook_id)
+
+
 @shared_task(base=Operation, bind=True, name=STALLS)
 def look_for_stalls(self: Operation) -> None:
     """Record which flows have stalled."""
@@ -108,12 +121,14 @@ def tidy(self: Operation) -> None:
     events.forget(self.ports)
     self.ports.queue.call(Work.COLLECT)
     self.ports.queue.call(Work.COPY)
+    self.ports.queue.call(Work.DISPATCH)
 
 
 @shared_task(base=Operation, bind=True, name=SWEEP)
 def sweep(self: Operation) -> None:
     """Ring wherever something waits."""
-    segments.sweep(self.ports)
+    flushing.sweep(self.ports)
     ingest.sweep(self.ports)
     events.sweep(self.ports)
     jobs.sweep(self.ports)
+    deliveries.sweep(self.ports)

@@ -60,7 +60,9 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
         return replace(changes, add=(begun,)), begun
 
-    return _schedule(ports, ports.metadata.transact(decide))
+    deletion = _schedule(ports, ports.metadata.transact(decide))
+    ports.takers.discard(flow_id)
+    return deletion
 
 
 def request_segments(
@@ -122,22 +124,24 @@ def listing(ports: Ports, listing: Listing) -> Page[Deletion]:
     return page_of(found, lambda deletion: position(deletion.created, deletion.id), listing)
 
 
-def advance(ports: Ports, shard: int, lease: Lease) -> None:
-    """Do the next step of the oldest deletion of the shard, if there is one.
+def advance(ports: Ports, shard: int, deletion_id: DeletionId, lease: Lease) -> None:
+    """Do the next step of a deletion in `shard`.
 
     Raises:
         Unavailable, LeaseLost: when the step could not be done; it will be.
     """
-    for deletion_id in ports.inbox.scheduled(shard)[:1]:
-        try:
-            deletion = ports.metadata.transact(partial(_step, ports, lease, deletion_id))
-        except (Unavailable, LeaseLost):
-            raise
-        except Exception as error:  # else it would be begun anew for ever
-            log.exception("deletion %s failed", deletion_id)
-            fault = Fault.of(error, ports.clock.now())
-            deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
-        _tell(ports, shard, deletion_id, deletion)
+    step = partial(_step, ports, lease, deletion_id)
+    try:
+        deletion = ports.metadata.transact(step)
+        if deletion is not None and not (deletion.ended or deletion.remaining):
+            deletion = ports.metadata.transact(step)
+    except (Unavailable, LeaseLost):
+        raise
+    except Exception as error:  # else it would be begun anew for ever
+        log.exception("deletion %s failed", deletion_id)
+        fault = Fault.of(error, ports.clock.now())
+        deletion = ports.metadata.transact(partial(_fail, ports, deletion_id, fault))
+    _tell(ports, shard, deletion_id, deletion)
 
 
 def tidy(ports: Ports) -> None:
@@ -230,7 +234,9 @@ def _step(
     gone = [segment for segment in looked_at if deletion.covers(segment)]
     changes = _released(snapshot, gone, deletion)
     deletion = deletion.advanced(looked_at, len(gone), more=more, now=now)
-    if not more:
+    if not more and not gone:
+        # Marks of earlier steps may have got lost; who sees that it is done must not see them.
+        ports.marks.leave({deletion.flow_id: deletion.timerange})
         deletion = deletion.completed(now, timedelta(seconds=limits.deletions_kept_s))
     if flow is not None and gone and not deletion.delete_flow:
         content = _content_without(snapshot, flow, gone)

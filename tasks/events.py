@@ -24,7 +24,7 @@ from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collect
 from schemas.domain.storage import UrlFilter
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
-from tasks.urls import get_urls
+from tasks.urls import UrlWriter
 
 _EVENTS_AT_ONCE: Final = 2_000
 _SEGMENTS_AT_ONCE: Final = 20_000
@@ -65,6 +65,7 @@ def relay(ports: Ports) -> None:
         last, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
         if last is not None:
             ports.log_bell.tell(last)
+            ports.queue.call(Work.DISPATCH)
     if more:
         ports.queue.call(Work.RELAY)
 
@@ -157,11 +158,8 @@ def body(
     """The JSON that tells of `event`, with the URLs that `urls` lets through."""
     from schemas.http.events import event_json  # noqa: PLC0415 - it takes Arrow
 
-    return event_json(
-        event,
-        lambda item: get_urls(ports, item, urls),
-        with_object_timerange=with_object_timerange,
-    )
+    write = UrlWriter(ports, urls)
+    return event_json(event, write.of, with_object_timerange=with_object_timerange)
 
 
 def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[int | None, bool]]:

@@ -51,7 +51,9 @@ def put(
         flow = flow_rules.put(known, flow_id, document, profile, by=by, version=version, now=now)
         return _changes(snapshot, known, flow), (flow, known is None)
 
-    return ports.metadata.transact(decide)
+    done = ports.metadata.transact(decide)
+    ports.takers.discard(flow_id)
+    return done
 
 
 def change(ports: Ports, flow_id: FlowId, edit: Callable[[Flow], Flow], *, by: str) -> None:
@@ -77,6 +79,7 @@ def change(ports: Ports, flow_id: FlowId, edit: Callable[[Flow], Flow], *, by: s
         return _changes(snapshot, known, flow), None
 
     ports.metadata.transact(decide)
+    ports.takers.discard(flow_id)
 
 
 def find(ports: Ports, flow_id: FlowId) -> Flow:

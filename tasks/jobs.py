@@ -72,8 +72,15 @@ def listing(ports: Ports, listing: Listing, wanted: JobFilter) -> Page[Job]:
 
 def outcome(ports: Ports, asked: Job, within_s: float) -> Job:
     """The job as it ended, or as it was asked for if it has not after that time."""
-    ended = ports.jobs.wait(asked.id, within_s) if within_s else None
-    return ended or asked
+    if not within_s:
+        return asked
+    match ports.jobs.wait(asked.id, within_s):
+        case None:
+            return asked
+        case True:
+            return replace(asked, state=JobState.DONE, done=asked.total)
+        case False:
+            return ports.jobs.get(asked.id) or asked
 
 
 def unfinished(job: Job, within_s: float) -> Unavailable:

@@ -80,7 +80,8 @@ def add_link(ports: Ports, object_id: ObjectId, link: Link) -> None:
     def decide(snapshot: Snapshot) -> tuple[Changes, None]:
         known = _existing(snapshot, object_id)
         linked = with_link(known, link, labels)
-        return Changes(replace=() if linked == known else (linked,)), None
+        changed = () if linked == known else (linked,)
+        return Changes(replace=changed, relinked=frozenset({object_id})), None
 
     ports.metadata.transact(decide)
 
@@ -159,7 +160,7 @@ def remove_instance(
         doomed = _instance(ports, known, storage_id, label)
         if doomed is None:
             if tried:  # an earlier attempt did commit
-                return Changes(), False
+                return Changes(relinked=frozenset({object_id})), False
             raise NotFound(f"object {object_id} has no instance {storage_id or label}")
         tried = True
         if len(known.instances) == 1:
@@ -170,7 +171,9 @@ def remove_instance(
         kept = tuple(instance for instance in known.instances if instance != doomed)
         ours = isinstance(doomed, Controlled)
         orphans = (orphan(known, doomed, now),) if isinstance(doomed, Controlled) else ()
-        return Changes(add=orphans, replace=(replace(known, instances=kept),)), ours
+        without = replace(known, instances=kept)
+        relinked = frozenset({object_id})
+        return Changes(add=orphans, replace=(without,), relinked=relinked), ours
 
     if ports.metadata.transact(decide):
         with suppress(Unavailable):  # they are on record, and go a little later
@@ -294,12 +297,13 @@ def _settle(ports: Ports, copy: Copy, fault: Fault | None) -> None:
         target = copy.target
         asked_for = snapshot.copies(object_id=copy.object_id, storage_id=target.storage_id)
         item = snapshot.objects([copy.object_id]).get(copy.object_id)
-        if copy not in asked_for:
-            return Changes(), None  # an earlier attempt did commit
+        if copy not in asked_for:  # an earlier attempt did commit
+            return Changes(relinked=frozenset({copy.object_id})), None
         if fault is not None or item is None:
             return Changes(add=(Orphan(*_place(target), now),), remove=(copy,)), None
         grown = replace(item, instances=(*item.instances, target))
-        return Changes(replace=(grown,), remove=(copy,)), None
+        relinked = frozenset({item.id})
+        return Changes(replace=(grown,), remove=(copy,), relinked=relinked), None
 
     ports.metadata.transact(decide)
     ports.jobs.advance(copy.job_id, 0 if fault else 1, now)

@@ -18,6 +18,7 @@ from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
+from schemas.domain.delivery import Delivery, Reply
 from schemas.domain.event import Event, EventLog, Outgoing
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import (
@@ -29,10 +30,12 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Appeared, Measured, Notification, Problem, Shape
 from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Failure, Fault, Job, JobFailure, JobFilter
+from schemas.domain.mark import Mark
 from schemas.domain.media_object import Controlled, Copy, MediaObject, Orphan
 from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery
@@ -44,7 +47,10 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
+from schemas.domain.strip import ShownPage
 from schemas.domain.timerange import TimeRange
+from schemas.domain.webhook import Webhook
+from tasks.takers import Takers
 
 T = TypeVar("T")
 
@@ -77,6 +83,11 @@ class Snapshot(Protocol):
         self, ids: Collection[ObjectId], *, likely_for: Collection[FlowId] = ()
     ) -> dict[ObjectId, MediaObject]:
         """Those of the objects named that exist, many of them allocated for `likely_for`."""
+
+    def objects_of(
+        self, flow_id: FlowId, segments: Sequence[Segment]
+    ) -> dict[ObjectId, MediaObject]:
+        """The objects that some neighbouring segments of a flow refer to."""
 
     def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
         """Those objects that stand under one of `keys` in our storage, by key."""
@@ -150,6 +161,9 @@ class Snapshot(Protocol):
     def open_stalls(self) -> list[Stall]:
         """The stalls that go on."""
 
+    def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
+        """How far the offers of these shards are decided."""
+
     def outbox(self) -> list[Outgoing]:
         """Everything in the outbox, the oldest first, without the details."""
 
@@ -174,8 +188,11 @@ class Snapshot(Protocol):
     def position_at(self, moment: datetime) -> int:
         """The place in the log before every event that occurred at `moment` or later."""
 
-    def shard(self, shard: int) -> ShardCursor:
-        """How far the offers of a shard are decided."""
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook; in no particular order."""
 
 
 class MetadataStore(Protocol):
@@ -195,6 +212,33 @@ class MetadataStore(Protocol):
         """Raises Unavailable when the database does not answer."""
 
 
+class Marks(Protocol):
+    """What tells those who remember flows of changes (see `schemas.domain.mark`)."""
+
+    def newest(self, flow_id: FlowId) -> Mark:
+        """The newest mark of a flow; the first one, if it had none.
+
+        From then on changes of the flow leave marks, for a time.
+        """
+
+    def all(self, flow_id: FlowId) -> list[Mark]:
+        """The marks of a flow that are not forgotten, the newest first."""
+
+    def leave(self, spans: Mapping[FlowId, TimeRange]) -> None:
+        """Leave a mark with each of these flows, of the time that changed.
+
+        Raises:
+            Unavailable: when it is not known whether they were left.
+        """
+
+
+class Timelines(Protocol):
+    """The segments of flows, to be shown."""
+
+    def page(self, flow_id: FlowId, query: SegmentQuery) -> ShownPage:
+        """The segments of a flow that `query` asks for; none when there is no such flow."""
+
+
 class MediaStore(Protocol):
     """The object stores the media are in.
 
@@ -212,6 +256,9 @@ class MediaStore(Protocol):
 
     def get_url(self, storage_id: StorageId, key: str, *, presigned: bool = True) -> str:
         """A URL to download from."""
+
+    def get_urls(self, storage_id: StorageId, *, presigned: bool = True) -> Callable[[str], str]:
+        """Makes URLs to download from, of keys; for use at once, as they count from now."""
 
     def head(self, bucket: str, key: str) -> Appeared | None:
         """What stands under `key`; None if nothing does."""
@@ -310,16 +357,24 @@ class Inbox(Protocol):
     def lease(self, shard: int) -> AbstractContextManager[Lease | None]:
         """The shard, renewed while the context lasts; None when another worker has it."""
 
+    def arrivals(
+        self, positions: Mapping[int, str], rows: int, wait_s: float
+    ) -> dict[int, list[Entry]]:
+        """The entries after its position in each shard that has any, up to about `rows` offers.
+
+        Waits so long for the first. A shard whose next entry cannot be read comes without entries.
+        """
+
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
 
-    def holds(self, shard: int, after: str) -> bool:
-        """Whether there are entries after position `after`."""
+    def attempts(self, shard: int, position: str) -> int:
+        """How often what waits after `position` was begun in vain."""
 
-    def attempt(self, shard: int, position: str) -> AbstractContextManager[Attempt]:
-        """Note that what waits after `position` is begun, until it ends in an orderly way.
+    def attempt(self, positions: Mapping[int, str]) -> AbstractContextManager[dict[int, Attempt]]:
+        """Note that what waits after these positions is begun, until it is answered.
 
-        That is without an exception, or with `Unavailable` or `LeaseLost`.
+        It is not counted when the context ends with `Unavailable` or `LeaseLost`.
         """
 
     def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
@@ -337,7 +392,7 @@ class Inbox(Protocol):
     def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
         """The outcomes of `entries` as they were noted under the lease that committed them."""
 
-    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
@@ -349,8 +404,8 @@ class Inbox(Protocol):
     def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
         """Have a deletion of segments of the shard gone on with."""
 
-    def scheduled(self, shard: int) -> list[DeletionId]:
-        """The deletions of the shard to go on with, oldest first."""
+    def scheduled(self, shards: Collection[int]) -> dict[int, list[DeletionId]]:
+        """The deletions to go on with, oldest first, of those of the shards that have any."""
 
     def unschedule(self, shard: int, deletion: DeletionId) -> None:
         """Do not go on with a deletion that ended."""
@@ -417,8 +472,8 @@ class JobStore(Protocol):
     def get(self, job_id: JobId) -> Job | None:
         """The job, with its failures; None if there is none here."""
 
-    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
-        """The job once it ended; None when it did not in time."""
+    def wait(self, job_id: JobId, timeout_s: float) -> bool | None:
+        """Whether all of a job succeeded, once it ended; None when it did not in time."""
 
     def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
         """The followed jobs, as far as they are not forgotten, that a page may hold; one more."""
@@ -526,6 +581,61 @@ class Subscriptions(Protocol):
         """Open `url`; raises Unavailable when that does not succeed."""
 
 
+class Vault(Protocol):
+    """Encrypts secrets of clients; what is sealed may be kept."""
+
+    def seal(self, text: str) -> str:
+        """`text`, encrypted; raises Unavailable when there is no key to do so."""
+
+    def open(self, sealed: str) -> str:
+        """What was sealed; raises Unavailable when the key it was sealed with is not there."""
+
+    def renewed(self, sealed: str) -> str:
+        """The same secret sealed with the key in use, which it may be already."""
+
+
+class Courier(Protocol):
+    """Brings events to the URLs of webhooks."""
+
+    def require_permitted(self, url: str) -> None:
+        """Raises Invalid when nothing may be sent to `url`, as far as can be seen by looking."""
+
+    def line(self, url: str) -> AbstractContextManager[Callable[[Mapping[str, str], bytes], Reply]]:
+        """What sends headers and a body to `url` and waits for the reply; for one thread."""
+
+
+class Turn(Protocol):
+    """The right to send to one webhook, for a while."""
+
+    def require(self) -> None:
+        """Raises LeaseLost when the right has passed to somebody else."""
+
+
+class Deliveries(Protocol):
+    """Who sends to which webhook, when to look again, and what was sent last."""
+
+    def turn(self, webhook_id: WebhookId) -> AbstractContextManager[Turn | None]:
+        """The right to send to a webhook, while the context lasts; None when another has it."""
+
+    def wake(self, moment: datetime) -> None:
+        """Have the webhooks looked at again, at that moment or earlier."""
+
+    def woken(self) -> None:
+        """Note that the webhooks are looked at now."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the webhooks are to be looked at again."""
+
+    def record(self, webhook_id: WebhookId, tried: Sequence[Delivery]) -> None:
+        """Remember what was tried, in this order; the oldest go when there are too many."""
+
+    def recent(self, webhook_id: WebhookId) -> list[Delivery]:
+        """What was tried last, the latest first."""
+
+    def forget(self, webhook_id: WebhookId) -> None:
+        """Forget what was tried."""
+
+
 class Work(StrEnum):
     """Work that is not of one shard, by the names of its tasks."""
 
@@ -536,21 +646,26 @@ class Work(StrEnum):
     SCAN = "ingest.scan"
     CATCH_UP = "ingest.catch_up"
     RELAY = "events.relay"
+    DISPATCH = "webhooks.dispatch"
+    DELIVER = "webhooks.deliver"
 
 
 class TaskQueue(Protocol):
     """Work to be done by a worker."""
 
     def ring(self, shard: int) -> None:
-        """Have the shard flushed; one flush per shard waits in the queue at most."""
+        """Have the shard flushed, and those attended with it, unless they are attended."""
+
+    def attend(self, shard: int) -> None:
+        """Note that the flush goes on, so that nobody need ring; to be said again every second."""
 
     def answered(self, shard: int) -> None:
-        """Note that the flush rung for has begun, so that the next ring is heard."""
+        """Note that the flush has ended, so that the next ring is heard."""
 
-    def call(self, work: Work) -> None:
-        """Have some work done; it waits in the queue once at most."""
+    def call(self, work: Work, of: str | None = None) -> None:
+        """Have some work done, on the thing called `of`; it waits in the queue once at most."""
 
-    def begun(self, work: Work) -> None:
+    def begun(self, work: Work, of: str | None = None) -> None:
         """Note that the work called for has begun, so that the next call is heard."""
 
 
@@ -583,8 +698,10 @@ class Limits:
     """How much is done at once, and how long is waited."""
 
     shards: int
+    flushers: int
     flush_rows: int
     flush_seconds: float
+    linger_s: float
     delete_rows: int
     reply_timeout_s: float
     async_after_s: float
@@ -598,8 +715,13 @@ class Limits:
     scan_keys: int
     scan_interval_s: int
     patience: Patience
+    webhook_retry_s: int
     page_limit_default: int
     page_limit_max: int
+
+    def together(self, shard: int, other: int) -> bool:
+        """Whether one flush attends both shards."""
+        return (shard - other) % self.flushers == 0
 
 
 class Intake(Protocol):
@@ -640,9 +762,11 @@ class Intake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All of it."""
+    """All of it; `chance` is a random number from 0 to 1."""
 
     metadata: MetadataStore
+    marks: Marks
+    timelines: Timelines
     media: MediaStore
     inbox: Inbox
     dead_offers: DeadOfferStore
@@ -654,7 +778,12 @@ class Ports:
     subscriptions: Subscriptions
     queue: TaskQueue
     probe: MediaProbe
+    vault: Vault
+    courier: Courier
+    deliveries: Deliveries
     clock: Clock
     ids: Ids
+    chance: Callable[[], float]
     limits: Limits
     missed: threading.Event = field(default_factory=threading.Event)
+    takers: Takers = field(default_factory=Takers)

@@ -13,8 +13,8 @@ from schemas.domain.identifiers import FlowId
 from schemas.domain.query import Page, encoded
 from schemas.domain.timerange import TimeRange
 from tasks.flows import existing
+from tasks.listing import after
 from tasks.ports import Ports
-from tasks.segments import after
 
 
 def get(

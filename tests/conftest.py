@@ -31,7 +31,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     rules = tmp_path_factory.mktemp("settings") / "rules.json"
     rules.write_text(json.dumps([LIVE_RULE]))
     directory = tmp_path_factory.mktemp("store")
-    with running_store(directory, TAMS_INGEST_RULES=str(rules)) as running:
+    settings = {
+        "TAMS_INGEST_RULES": str(rules),
+        "TAMS_WEBHOOK_ALLOW": "127.0.0.0/8",
+        "TAMS_WEBHOOK_HTTP": "allow",
+    }
+    with running_store(directory, **settings) as running:
         yield running
 
 

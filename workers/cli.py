@@ -80,9 +80,11 @@ def init() -> None:
     for bucket in prepare(settings.backends, settings.cors_origins):
         click.echo(f"created bucket {bucket}")
     for name in migrate(Database(settings.vast), settings.vast, settings.shards):
-        click.echo(f"created table {name}")
+        click.echo(f"created {name}")
     if settings.ingest_rules is not None:
         _load_rules(settings, settings.ingest_rules)
+    if len(settings.secret_keys) > 1:
+        _renew_secrets(settings)
     click.echo("the store is ready")
 
 
@@ -280,6 +282,16 @@ def _load_rules(settings: Settings, path: Path) -> None:
     except (OSError, Invalid) as error:
         raise SettingsError(f"TAMS_INGEST_RULES={path}: {error}") from error
     click.echo(f"loaded {len(rules)} ingest rules")
+
+
+def _renew_secrets(settings: Settings) -> None:
+    """Encrypt every secret with the first of the keys, so that the others can be taken away."""
+    from infra.bootstrap import build_ports
+    from tasks import webhooks
+    from workers.app import app
+
+    renewed = webhooks.reseal(build_ports(settings, app))
+    click.echo(f"encrypted the keys of {renewed} webhooks anew")
 
 
 def _keep_up(intake: Intake) -> None:

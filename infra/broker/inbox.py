@@ -10,9 +10,11 @@
   below the position in the database has not been answered.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from math import ceil
 from typing import Any, Final, cast
 
 import redis
@@ -37,6 +39,7 @@ from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost
 _OFFERS_PER_ENTRY: Final = 500
 _ENTRIES_PER_READ: Final = 200
 _ERROR: Final = "error"
+_LOOK_S: Final = 0.05
 
 
 class _ShardLease:
@@ -60,16 +63,17 @@ class RedisInbox:
         self._shards = range(shards)
         self._high_water = high_water
         self._job_changes_kept = job_changes_kept
+        self._noted: set[tuple[int, int]] = set()
+        # When it was looked how many entries wait in a shard, and how many did.
+        self._waiting: dict[int, tuple[float, int]] = {}
+        # How many offers an entry has, about; says how many entries to ask for.
+        self._offers_per_entry = 1
 
     def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
         """Make offers and job durable at once; see `Inbox.append`."""
         stream = stream_of(shard)
         with self._broker.translated() as client:
-            waiting = client.xlen(stream)
-            if waiting >= self._high_water:
-                raise Unavailable(
-                    f"shard {shard} has {waiting} requests waiting to be registered; retry later"
-                )
+            self._require_room(client, shard)
             with client.pipeline(transaction=True) as pipe:
                 create_job(pipe, job, self._job_changes_kept)
                 for start in range(0, len(offers), _OFFERS_PER_ENTRY):
@@ -87,6 +91,18 @@ class RedisInbox:
                     )
                 pipe.execute()
 
+    def _require_room(self, client: redis.Redis, shard: int) -> None:
+        """Refuse when too much waits; looked at again at once when there is little room left."""
+        now = time.monotonic()
+        looked, waiting = self._waiting.get(shard, (0.0, self._high_water))
+        if now - looked > _LOOK_S or waiting > self._high_water // 2:
+            looked, waiting = now, client.xlen(stream_of(shard))
+        if waiting >= self._high_water:
+            raise Unavailable(
+                f"shard {shard} has {waiting} requests waiting to be registered; retry later"
+            )
+        self._waiting[shard] = looked, waiting + 1
+
     @contextmanager
     def lease(self, shard: int) -> Iterator[Lease | None]:
         """The shard, renewed while the context lasts; None when another worker has it."""
@@ -97,6 +113,36 @@ class RedisInbox:
             with self._broker.translated() as client:
                 epoch = client.incr(_epoch(shard))
             yield _ShardLease(lock, epoch)
+
+    def arrivals(
+        self, positions: Mapping[int, str], rows: int, wait_s: float
+    ) -> dict[int, list[Entry]]:
+        """The entries after its position in each shard that has any; see `Inbox.arrivals`."""
+        if not positions:
+            return {}
+        count = max(1, min(rows // self._offers_per_entry, _ENTRIES_PER_READ))
+        streams = {stream_of(shard): position for shard, position in positions.items()}
+        shards = {stream_of(shard).encode(): shard for shard in positions}
+        block = ceil(wait_s * 1_000) or None
+        with self._broker.translated() as client:
+            answer = client.xread(cast("dict[Any, Any]", streams), count=count, block=block)
+        found: dict[int, list[Entry]] = {}
+        offers = entries = 0
+        for name, waiting in cast("list[Any]", answer or []):
+            read = found.setdefault(shards[name], [])
+            for entry_id, fields in waiting:
+                if offers >= rows:
+                    break
+                try:
+                    read.append(_entry(entry_id, fields))
+                except (KeyError, TypeError, ValueError):
+                    break
+                offers += len(read[-1].offers)
+                entries += 1
+            if offers >= rows:
+                break
+        self._offers_per_entry = max(1, offers // max(1, entries))
+        return found
 
     def read(self, shard: int, after: str, rows: int) -> list[Entry]:
         """The entries after position `after`, up to about `rows` offers, oldest first."""
@@ -112,34 +158,34 @@ class RedisInbox:
                 after = entries[-1].id
         return entries
 
-    def holds(self, shard: int, after: str) -> bool:
-        """Whether there are entries after position `after`."""
+    def attempts(self, shard: int, position: str) -> int:
+        """How often what waits after `position` was begun in vain."""
         with self._broker.translated() as client:
-            return bool(client.xrange(stream_of(shard), min=f"({after}", count=1))
+            return int(cast("bytes | None", client.hget(_attempts(shard), position)) or 0)
 
     @contextmanager
-    def attempt(self, shard: int, position: str) -> Iterator[Attempt]:
-        """Note that what waits after `position` is begun; see `Inbox.attempt`."""
-        key = _attempts(shard)
+    def attempt(self, positions: Mapping[int, str]) -> Iterator[dict[int, Attempt]]:
+        """Note that what waits after these positions is begun; see `Inbox.attempt`."""
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            pipe.hincrby(key, position, 1)
-            pipe.hget(key, _ERROR)
-            number, error = pipe.execute()
+            for shard, position in positions.items():
+                pipe.hincrby(_attempts(shard), position, 1)
+                pipe.hget(_attempts(shard), _ERROR)
+            noted = iter(pipe.execute())
         try:
-            yield Attempt(number, error.decode() if error else None)
+            yield {
+                shard: Attempt(number, error.decode() if error else None)
+                for shard, number, error in zip(positions, noted, noted, strict=True)
+            }
         except (Unavailable, LeaseLost):
-            with suppress(Unavailable):
-                self._forget_attempts(key)
+            with suppress(Unavailable), self._broker.translated() as client:
+                client.delete(*map(_attempts, positions))
             raise
         except Exception as error:
+            text = f"{type(error).__name__}: {error}"
             with suppress(Unavailable), self._broker.translated() as client:
-                client.hset(key, _ERROR, f"{type(error).__name__}: {error}")
+                for shard in positions:
+                    client.hset(_attempts(shard), _ERROR, text)
             raise
-        self._forget_attempts(key)
-
-    def _forget_attempts(self, key: str) -> None:
-        with self._broker.translated() as client:
-            client.delete(key)
 
     def bury(self, shard: int, after: str, reason: str, now: datetime) -> Entry:
         """Put the first entry after position `after` aside; see `Inbox.bury`."""
@@ -158,12 +204,15 @@ class RedisInbox:
     def note(self, shard: int, epoch: int, decided: Sequence[Decided]) -> None:
         """Keep the failures of a batch before it is committed, in place of those noted before."""
         failed = {d.entry.id: encode_failures(d.failures) for d in decided if d.failures}
+        if not failed and (shard, epoch) not in self._noted:
+            return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
             pipe.delete(_noted(shard, epoch))
             if failed:
                 pipe.hset(_noted(shard, epoch), mapping=cast("dict[Any, Any]", failed))
                 pipe.expire(_noted(shard, epoch), JOB_S)
             pipe.execute()
+        (self._noted.add if failed else self._noted.discard)((shard, epoch))
 
     def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
         """The outcomes of `entries` as they were noted under the lease that committed them."""
@@ -172,13 +221,14 @@ class RedisInbox:
         failed = {entry_id.decode(): decode_failures(text) for entry_id, text in found.items()}
         return [Decided(entry, failed.get(entry.id, ())) for entry in entries]
 
-    def answer(self, shard: int, decided: Sequence[Decided], now: datetime) -> None:
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
-        if not decided:
-            return
         with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            settle(pipe, decided, now, self._job_changes_kept)
-            pipe.xtrim(stream_of(shard), minid=_following(decided[-1].entry.id), approximate=False)
+            for shard, outcomes in decided.items():
+                settle(pipe, outcomes, now, self._job_changes_kept)
+                behind = _following(outcomes[-1].entry.id)
+                pipe.xtrim(stream_of(shard), minid=behind, approximate=False)
+                pipe.delete(_attempts(shard))
             pipe.execute()
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
@@ -206,11 +256,17 @@ class RedisInbox:
         with self._broker.translated() as client:
             client.zadd(_deletions(shard), {deletion: created.timestamp()})
 
-    def scheduled(self, shard: int) -> list[DeletionId]:
-        """The deletions of the shard to go on with, oldest first."""
-        with self._broker.translated() as client:
-            found = cast("list[bytes]", client.zrange(_deletions(shard), 0, -1))
-        return [DeletionId(each.decode()) for each in found]
+    def scheduled(self, shards: Collection[int]) -> dict[int, list[DeletionId]]:
+        """The deletions to go on with, oldest first, of those of the shards that have any."""
+        with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
+            for shard in shards:
+                pipe.zrange(_deletions(shard), 0, -1)
+            found = pipe.execute()
+        return {
+            shard: [DeletionId(each.decode()) for each in ids]
+            for shard, ids in zip(shards, found, strict=True)
+            if ids
+        }
 
     def unschedule(self, shard: int, deletion: DeletionId) -> None:
         """Do not go on with a deletion that ended."""

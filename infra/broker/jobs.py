@@ -33,6 +33,7 @@ _INDEX: Final = "tams:jobs"
 _ENDED: Final = "tams:jobs:ended"
 _CHANGES: Final = "tams:jobs:changes"
 _NOTHING_YET: Final = "0-0"
+_ALL_DONE: Final = b"all done"
 
 # A redis.Pipeline, whose commands the library types as if they answered at once.
 Pipeline = Any
@@ -61,7 +62,8 @@ else
   redis.call('EXPIRE', KEYS[2], ARGV[6])
 end
 if change.ends then
-  redis.call('RPUSH', KEYS[3], 1)
+  local ended, failed = unpack(redis.call('HMGET', KEYS[1], 'state', 'failed'))
+  redis.call('RPUSH', KEYS[3], (ended == 'done' and failed == '0') and 'all done' or 'ended')
   redis.call('EXPIRE', KEYS[3], ARGV[6])
 end
 return 1
@@ -139,14 +141,13 @@ class RedisJobs:
             return None
         return _job_from(job_id, fields, [f for text in failures for f in decode_failures(text)])
 
-    def wait(self, job_id: JobId, timeout_s: float) -> Job | None:
-        """The job once it ended; None when it did not in time."""
-        if timeout_s > 0:
-            with self._broker.translated() as client:
-                reply = _reply(job_id)
-                client.blmove(reply, reply, cast("int", timeout_s))  # others may wait for it too
-        job = self.get(job_id)
-        return job if job is not None and job.ended else None
+    def wait(self, job_id: JobId, timeout_s: float) -> bool | None:
+        """Whether all of a job succeeded, once it ended; None when it did not in time."""
+        reply = _reply(job_id)
+        with self._broker.translated() as client:
+            # It stays, since others may wait for it too.
+            answer = client.blmove(reply, reply, cast("int", timeout_s))
+        return None if answer is None else cast("bytes", answer) == _ALL_DONE
 
     def live(self, listing: Listing, wanted: JobFilter) -> list[Job]:
         """The first of `wanted` that are in the index, one more than a page holds."""

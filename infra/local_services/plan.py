@@ -73,6 +73,7 @@ def facts(planned: Plan, processes: Mapping[str, int]) -> dict[str, Any]:
             "schema": vast_db.schema,
         },
         "redis": settings.redis_url,
+        "secret_keys": ",".join(settings.secret_keys),
         "listener": {
             "endpoint": _listener(settings).url,
             "token": settings.listener_token,
@@ -108,6 +109,7 @@ class _Planner:
         self._serve("api", "API", _API_PORT)
         listener = self._serve("listener", "LISTENER", _LISTENER_PORT)
         self._credential("TAMS_LISTENER_TOKEN")
+        self._credential("TAMS_SECRET_KEYS")
         redis = self._redis()
         s3 = self._local("seaweedfs", "S3")
         vast_db = self._local("vast", "VAST")

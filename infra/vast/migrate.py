@@ -2,6 +2,8 @@
 
 * A table made by an earlier version gets the columns it lacks; what they would hold of rows that
   are there already is worked out from the others.
+* A projection has every column of its table, or the database would not answer from it; one that
+  lacks a column is made anew.
 * The number of shards is fixed when a store is made: flows hash onto it, and two shards must
   never hold the same flow.
 """
@@ -13,18 +15,29 @@ import pyarrow as pa
 from vastdb import errors
 
 from infra.settings import VastSettings
+from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
-from schemas.tables.definitions import CLAIMS, EVENT_LOG, FLOWS, OBJECTS, SEGMENTS, SHARDS, TABLES
+from schemas.tables.definitions import (
+    CLAIMS,
+    EVENT_LOG,
+    FLOWS,
+    OBJECTS,
+    PROJECTIONS,
+    SEGMENTS,
+    SHARDS,
+    TABLES,
+)
 from schemas.tables.rows import NO_STATUS
 
 
 def migrate(database: Database, settings: VastSettings, shards: int) -> list[str]:
-    """Create what is missing of schema, tables, columns and fixed rows.
+    """Create what is missing of schema, tables, columns, projections and fixed rows.
 
-    Returns the names of the tables created, and of columns added as `table.column`.
+    Returns the names of the tables created, of columns added as `table.column`, and of
+    projections as `table/projection`.
 
     Raises:
         Invalid: when the store was made with another number of shards.
@@ -36,6 +49,7 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
             return [
                 *_create_tables(transaction, settings),
                 *_add_columns(transaction, settings),
+                *_add_projections(transaction, settings),
             ]
 
     def fill() -> None:
@@ -74,6 +88,23 @@ def _add_columns(transaction: Transaction, settings: VastSettings) -> list[str]:
         if missing:
             table.add_column(pa.schema(missing))
             added += [f"{name}.{field.name}" for field in missing]
+    return added
+
+
+def _add_projections(transaction: Transaction, settings: VastSettings) -> list[str]:
+    schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+    added = []
+    for name, wanted in PROJECTIONS.items():
+        table = schema.table(name)
+        present = {found.name: found for found in table.projections(include_stats=False)}
+        columns = set(TABLES[name].names)
+        for projection, key in wanted.items():
+            if projection in present:
+                if columns <= set(present[projection].columns().names):
+                    continue
+                present[projection].drop()
+            table.create_projection(projection, list(key), sorted(columns.difference(key)))
+            added.append(f"{name}/{projection}")
     return added
 
 

@@ -9,29 +9,40 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, reduce
-from operator import and_
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
 import requests
+from urllib3.util import parse_url
 from vastdb import errors
+from vastdb._internal import VastdbApi
 from vastdb.config import BackoffConfig, QueryConfig
 from vastdb.session import Session
+from vastdb.table import SplitWorker, SplitWorkerConfig, TableInTransaction
 from vastdb.table_metadata import TableMetadata, TableRef, TableType
 from vastdb.transaction import Transaction as SdkTransaction
 
 from infra.settings import VastSettings
+from infra.vast.prepared import MOST_VALUES, ROW_ID, Term, request
+from infra.vast.transport import Connections
 from schemas.domain.errors import Conflict, Unavailable
 from schemas.domain.timerange import TimeRange
 from schemas.tables.definitions import TABLES
 
-ROW_ID: Final = "$row_id"
-
-# One `equal` per value goes over the wire, at about 0.2 ms each; more are asked for in turn.
-_IN_VALUES: Final = 1_000
 _BROKEN: Final = (errors.ConnectionError, requests.RequestException)
 _INT64: Final = 1 << 63
+_DEFAULTS: Final = QueryConfig()
+_ONE_SPLIT: Final = SplitWorkerConfig(
+    num_splits=1,
+    num_sub_splits=1,
+    num_row_groups_per_sub_split=_DEFAULTS.num_row_groups_per_sub_split,
+    limit_rows_per_sub_split=_DEFAULTS.limit_rows_per_sub_split,
+    use_semi_sorted_projections=_DEFAULTS.use_semi_sorted_projections,
+    queue_priority=None,
+    semi_sorted_projection_name=None,
+)
 
 
 class OutcomeUnknown(Unavailable):
@@ -43,9 +54,10 @@ class OutcomeUnknown(Unavailable):
 class Table:
     """One table within one transaction."""
 
-    def __init__(self, sdk_table: Any, query: QueryConfig) -> None:
-        self._table = sdk_table
-        self._query = query
+    def __init__(self, metadata: TableMetadata, sdk: SdkTransaction, api: VastdbApi) -> None:
+        self._metadata = metadata
+        self._sdk = sdk
+        self._api = api
 
     def select(
         self,
@@ -64,24 +76,25 @@ class Table:
         `span` asks for overlap of the columns `start` and `end` with it, clipped to what they
         can hold. Of more than `limit` rows, any `limit` are returned. There is no order.
         """
-        terms = [self._table[name] == value for name, value in (equal or {}).items()]
+        names = self.schema.names if columns is None else columns
+        terms = [Term(name, "=", value) for name, value in (equal or {}).items()]
         if null is not None:
-            terms.append(self._table[null].isnull())
+            terms.append(Term(null, "null"))
         if below is not None:
-            terms.append(self._table[below[0]] < below[1])
+            terms.append(Term(below[0], "<", below[1]))
         if since is not None:
-            terms.append(self._table[since[0]] >= since[1])
+            terms.append(Term(since[0], ">=", since[1]))
         if span is not None:
-            terms.append(self._table["start"] < _clipped(span.end))
-            terms.append(self._table["end"] > _clipped(span.start))
+            terms.append(Term("start", "<", _clipped(span.end)))
+            terms.append(Term("end", ">", _clipped(span.start)))
         if isin is None:
-            return self._read(columns, terms, limit)
+            return self._read(names, terms, limit)
         name, values = isin
         parts = [
-            self._read(columns, [*terms, self._table[name].isin(chunk)], limit)
-            for chunk in _chunks(list(values), _IN_VALUES)
+            self._read(names, [*terms, Term(name, "in", chunk)], limit)
+            for chunk in _chunks(list(values), MOST_VALUES)
         ]
-        return pa.concat_tables(parts) if parts else self._empty(columns)
+        return pa.concat_tables(parts) if parts else self._empty(names)
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append `rows`."""
@@ -100,21 +113,44 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """Its columns."""
-        return self._table.arrow_schema
+        return self._metadata.arrow_schema
 
-    def _read(
-        self, columns: Sequence[str] | None, terms: Sequence[Any], limit: int | None
-    ) -> pa.Table:
-        names = list(self.schema.names if columns is None else columns)
-        predicate = reduce(and_, terms) if terms else None
-        reader = self._table.select(
-            names, predicate, self._query, internal_row_id=True, limit_rows=limit
+    @property
+    def _table(self) -> TableInTransaction:
+        """The table as the SDK writes to it; metadata are shared, since nothing reloads them."""
+        return TableInTransaction(self._metadata, self._sdk, self._sdk._session_context)  # noqa: SLF001 - copies cost more than a write
+
+    def _read(self, columns: Sequence[str], terms: Sequence[Term], limit: int | None) -> pa.Table:
+        """Read as the SDK does, without its threads: there is one split, of one endpoint."""
+        ref = self._metadata.ref
+        asked = request(ref.table, columns, terms)
+        worker = SplitWorker(
+            api=self._api,
+            query_data_request=asked,
+            bucket_name=ref.bucket,
+            schema_name=ref.schema,
+            table_name=ref.table,
+            txid=self._sdk.active_txid,
+            query_imports_table=False,
+            split_id=0,
+            config=_ONE_SPLIT
+            if limit is None
+            else replace(_ONE_SPLIT, limit_rows_per_sub_split=limit),
         )
-        return reader.read_all()
+        batches: list[pa.RecordBatch] = []
 
-    def _empty(self, columns: Sequence[str] | None) -> pa.Table:
-        names = self.schema.names if columns is None else columns
-        fields = [*(self.schema.field(name) for name in names), pa.field(ROW_ID, pa.uint64())]
+        def read() -> None:  # goes on where it broke off
+            for batch in worker:
+                batches.append(batch)
+                if limit is not None and sum(each.num_rows for each in batches) >= limit:
+                    return
+
+        self._api._backoff_decorator(read)()  # noqa: SLF001 - as the SDK's own select does
+        found = pa.Table.from_batches(batches, asked.response_schema)
+        return found if limit is None else found.slice(0, limit)
+
+    def _empty(self, columns: Sequence[str]) -> pa.Table:
+        fields = [*(self.schema.field(name) for name in columns), pa.field(ROW_ID, pa.uint64())]
         return pa.schema(fields).empty_table()
 
 
@@ -124,10 +160,6 @@ class Database:
     def __init__(self, settings: VastSettings) -> None:
         self._settings = settings
         self._threads = threading.local()
-        # Naming the endpoint here saves a request for the table's statistics per query.
-        self._query = QueryConfig(
-            num_splits=1, num_sub_splits=1, data_endpoints=[settings.endpoint]
-        )
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -140,10 +172,10 @@ class Database:
         """
         body_ended = False
         with self._translated():
-            sdk_transaction = self._session().transaction()
+            session = self._session()
             try:
-                with sdk_transaction:
-                    yield Transaction(sdk_transaction, self._settings, self._query)
+                with session.transaction() as sdk_transaction:
+                    yield Transaction(sdk_transaction, self._settings, session.api)
                     body_ended = True
             except _BROKEN as error:
                 if body_ended:
@@ -160,6 +192,11 @@ class Database:
                 timeout=60,
                 backoff_config=BackoffConfig(max_tries=3, max_time=5.0),
             )
+            endpoint = parse_url(self._settings.endpoint)
+            if endpoint.scheme == "http":
+                session.api._sessions[str(endpoint.host)] = Connections(  # noqa: SLF001 - see there
+                    self._settings.endpoint, self._settings.access_key, self._settings.secret_key
+                )
             self._threads.session = session
         return session
 
@@ -182,15 +219,15 @@ class Database:
 class Transaction:
     """One transaction; its tables are those of `schemas.tables`."""
 
-    def __init__(self, sdk: SdkTransaction, settings: VastSettings, query: QueryConfig) -> None:
+    def __init__(self, sdk: SdkTransaction, settings: VastSettings, api: VastdbApi) -> None:
         self.sdk = sdk
-        self._query = query
         self._settings = settings
+        self._api = api
 
     def table(self, name: str) -> Table:
         """The table called `name`."""
         metadata = _metadata(self._settings.bucket, self._settings.schema, name)
-        return Table(self.sdk.table_from_metadata(metadata), self._query)
+        return Table(metadata, self.sdk, self._api)
 
 
 @lru_cache

@@ -13,21 +13,25 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from infra.vast.coverage import coverage_of
+from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import ROW_ID, Database, Transaction
+from infra.vast.session import Database, Transaction
 from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventLog, Happening, Outgoing
-from schemas.domain.flow import Flow
+from schemas.domain.flow import Content, Flow
 from schemas.domain.identifiers import (
     DeletionId,
     EventId,
@@ -37,6 +41,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
@@ -45,20 +50,24 @@ from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
 from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
 from schemas.domain.scan import Scan
+from schemas.domain.search import Search
 from schemas.domain.segment import Segment
 from schemas.domain.service import ServiceInfo
 from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
-from schemas.domain.timerange import TimeRange
+from schemas.domain.timerange import NEVER, TimeRange
+from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
 from schemas.tables.details import detail_of
-from tasks.ports import Ids
+from tasks.ports import Ids, MetadataStore
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+
+Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 
 CLAIM_SLOTS: Final = 1_024
 
@@ -69,18 +78,20 @@ _MOMENT: Final = timedelta(milliseconds=1)
 _FEW_OBJECTS: Final = 50
 # Below this many flows, reading each one's neighbourhood beats reading a common hull.
 _FEW_FLOWS: Final = 4
-# A page is first asked for with this many times its rows, in no order; more need a second pass.
+# Below this many neighbours, asking for their objects one by one beats asking for a range.
+_FEW_NEIGHBOURS: Final = 8
+# What comes in no order is asked for with this many times what is wanted; more is asked otherwise.
 _SPARE_ROWS: Final = 4
 
 
 class VastMetadataStore:
     """Sources, flows, segments and objects as rows of VAST tables."""
 
-    def __init__(self, database: Database, ids: Ids, announce: Callable[[], None]) -> None:
-        """`announce` is called after a commit of which something is told."""
+    def __init__(self, database: Database, ids: Ids, tell: Tell) -> None:
+        """`tell` tells of a transaction, with what its attempts changed, before it is over."""
         self._database = database
         self._ids = ids
-        self._announce = announce
+        self._tell = tell
         self._slot_rows: dict[int, int] = {}
 
     @contextmanager
@@ -95,21 +106,19 @@ class VastMetadataStore:
         Raises:
             Unavailable: when the database does not answer, or other writers keep coming first.
         """
-        told = False
+        attempts: list[Changes] = []
 
         def once() -> T:
-            nonlocal told
             with self._database.transaction() as transaction:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
+                attempts.append(changes)
                 self._claim(transaction, changes.claim)
                 snapshot.write(changes, self._posted(changes.told))
-                told = told or bool(changes.told)
             return result
 
         result = retried(once)
-        if told:
-            self._announce()
+        self._tell(self, attempts)
         return result
 
     def ping(self) -> None:
@@ -153,6 +162,7 @@ class VastSnapshot:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._row_ids: dict[tuple[str, object], int] = {}
+        self._contents: dict[FlowId, Content] = {}
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
         """Those of the flows named that exist."""
@@ -201,6 +211,26 @@ class VastSnapshot:
         found += self._records(tables.OBJECTS, rows.object_from, isin=("id", list(rest)))
         return {item.id: item for item in found if item.id in ids}
 
+    def objects_of(
+        self, flow_id: FlowId, segments: Sequence[Segment]
+    ) -> dict[ObjectId, MediaObject]:
+        """The objects of neighbouring segments: those that were new with them, and the others."""
+        ids = {segment.object_id for segment in segments}
+        if len(ids) < _FEW_NEIGHBOURS:
+            return self.objects(ids)
+        starts = [segment.timerange.start for segment in segments]
+        near = self._records(
+            tables.OBJECTS,
+            rows.object_from,
+            equal={"first_flow": flow_id},
+            since=("first_start", min(starts)),
+            below=("first_start", max(starts) + 1),
+            limit=_SPARE_ROWS * len(ids),
+        )
+        found = {item.id: item for item in near if item.id in ids}
+        missing = ids - found.keys()
+        return found | self.objects(missing) if missing else found
+
     def objects_at(self, keys: Collection[str]) -> dict[str, MediaObject]:
         """Those objects that stand under one of `keys`, by key."""
         found = self._records(tables.OBJECTS, rows.object_from, isin=("key", list(keys)))
@@ -222,23 +252,16 @@ class VastSnapshot:
 
     def segments(self, flow_id: FlowId, query: SegmentQuery) -> list[Segment]:
         """The first `query.limit + 1` segments that `query` asks for, in its order."""
-        equal: dict[str, object] = {"flow_id": flow_id}
-        if query.object_id is not None:
-            equal["object_id"] = query.object_id
-        span, wanted = query.remaining, query.limit + 1
-        if not span:
+        if not query.remaining:
             return []
-        enough = _SPARE_ROWS * wanted
-        found = self._segments(equal, span, limit=enough)
-        if len(found) >= enough:
-            found = self._segments(equal, self._first(equal, span, wanted, query.reverse_order))
-        found.sort(key=lambda s: s.timerange, reverse=query.reverse_order)
-        return found[:wanted]
+        return self._kept(tables.SEGMENTS, rows.segment_from, self._first(flow_id, query))
 
     def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
         """The hull of those segments of a flow that overlap `within`."""
-        found = self._spans({"flow_id": flow_id}, within)
-        return TimeRange.hull(TimeRange(start, end) for start, end in zip(*found, strict=True))
+        table = self._transaction.table(tables.SEGMENTS)
+        found = table.select(["start", "end"], equal={"flow_id": flow_id}, span=within)
+        first, last = pc.min(found["start"]).as_py(), pc.max(found["end"]).as_py()
+        return NEVER if first is None else TimeRange(first, last)
 
     def coverage(self, flow_id: FlowId, query: CoverageQuery) -> Coverage:
         """What of a timerange the segments of a flow cover."""
@@ -373,6 +396,17 @@ class VastSnapshot:
         """The stalls that go on."""
         return self._records(tables.STALLS, rows.stall_from, null="ended")
 
+    def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
+        """How far the offers of these shards are decided."""
+        found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", list(shards)))
+        cursors = {cursor.shard: cursor for cursor in found}
+        missing = set(shards) - cursors.keys()
+        if missing:
+            raise Unavailable(
+                f"shard {min(missing)} is not in the database; has `tams init` been run?"
+            )
+        return cursors
+
     def outbox(self) -> list[Outgoing]:
         """Everything in the outbox, the oldest first, without the details."""
         found = self._without_details(tables.OUTBOX, rows.outgoing_from)
@@ -411,12 +445,14 @@ class VastSnapshot:
         found = table.select(["sequence"], since=("occurred", rows.naive(moment)))
         return min(found["sequence"].to_pylist(), default=self.event_log().last + 1) - 1
 
-    def shard(self, shard: int) -> ShardCursor:
-        """How far the offers of a shard are decided."""
-        found = self._records(tables.SHARDS, rows.shard_from, equal={"shard": shard})
-        if not found:
-            raise Unavailable(f"shard {shard} is not in the database; has `tams init` been run?")
-        return found[0]
+    def webhooks(self, ids: Collection[WebhookId]) -> dict[WebhookId, Webhook]:
+        """Those of the webhooks named that exist."""
+        found = self._records(tables.WEBHOOKS, rows.webhook_from, isin=("id", list(ids)))
+        return {webhook.id: webhook for webhook in found}
+
+    def all_webhooks(self) -> list[Webhook]:
+        """Every webhook."""
+        return self._records(tables.WEBHOOKS, rows.webhook_from)
 
     def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
         """Write `changes` and what is told of them, one request per table and kind of change."""
@@ -441,6 +477,7 @@ class VastSnapshot:
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
         found = self._records(tables.FLOWS, rows.flow_from, **conditions)
+        self._contents |= {flow.id: flow.content for flow in found}
         return [flow for flow in found if going or flow.deletion is None]
 
     def _records(
@@ -449,9 +486,13 @@ class VastSnapshot:
         from_row: Callable[[rows.Row], R],
         **conditions: Any,
     ) -> list[R]:
-        """Records of `table`, their row ids remembered; `conditions` are those of `select`."""
+        """Records of `table`; `conditions` are those of `select`."""
+        return self._kept(table, from_row, self._transaction.table(table).select(**conditions))
+
+    def _kept(self, table: str, from_row: Callable[[rows.Row], R], found: pa.Table) -> list[R]:
+        """The records of rows of `table`, their row ids remembered."""
         records = []
-        for row in self._transaction.table(table).select(**conditions).to_pylist():
+        for row in found.to_pylist():
             record = from_row(row)
             self._row_ids[table, rows.key_of(record)] = row[ROW_ID]
             records.append(record)
@@ -479,27 +520,39 @@ class VastSnapshot:
         span: TimeRange,
         *,
         isin: tuple[str, list[object]] | None = None,
-        limit: int | None = None,
     ) -> list[Segment]:
-        return self._records(
-            tables.SEGMENTS, rows.segment_from, equal=equal, isin=isin, span=span, limit=limit
-        )
+        return self._records(tables.SEGMENTS, rows.segment_from, equal=equal, isin=isin, span=span)
 
-    def _spans(self, equal: Mapping[str, object], span: TimeRange) -> tuple[list[int], list[int]]:
-        """Starts and ends, and nothing else, of the segments within `span`."""
+    def _first(self, flow_id: FlowId, query: SegmentQuery) -> pa.Table:
+        """Rows of the first `query.limit + 1` segments that `query` asks for, in its order."""
         table = self._transaction.table(tables.SEGMENTS)
-        found = table.select(["start", "end"], equal=equal, span=span)
-        return found["start"].to_pylist(), found["end"].to_pylist()
+        equal: dict[str, object] = {"flow_id": flow_id}
+        content = Content()
+        if query.object_id is None:
+            content = self._content(flow_id)
+        else:  # those with one object are few, wherever they are
+            equal["object_id"] = query.object_id
+        wanted, descending = query.limit + 1, query.reverse_order
+        order = "descending" if descending else "ascending"
+        search = Search.begin(query.remaining, wanted, content, descending=descending)
+        parts = []
+        while search.goes_on:
+            part = table.select(equal=equal, span=search.window, limit=_SPARE_ROWS * wanted)
+            if part.num_rows >= _SPARE_ROWS * wanted:
+                bounds = zip(part["start"].to_pylist(), part["end"].to_pylist(), strict=True)
+                search = search.narrower([TimeRange(*each) for each in bounds])
+                continue
+            part = part.take(pc.sort_indices(part, sort_keys=[("start", order)]))
+            parts.append(part)
+            edge = part["start" if descending else "end"]
+            search = search.after(len(edge), edge[-1].as_py() if len(edge) else None)
+        return pa.concat_tables(parts).slice(0, wanted)
 
-    def _first(
-        self, equal: Mapping[str, object], span: TimeRange, wanted: int, descending: bool
-    ) -> TimeRange:
-        """The part of `span` that holds its first `wanted` segments."""
-        starts, ends = self._spans(equal, span)
-        if descending:
-            bound = sorted(starts, reverse=True)[:wanted][-1]
-            return TimeRange(max(span.start, bound), span.end)
-        return TimeRange(span.start, min(span.end, sorted(ends)[:wanted][-1]))
+    def _content(self, flow_id: FlowId) -> Content:
+        """What a flow holds, or is said to; one that is not there holds nothing."""
+        if flow_id not in self._contents:
+            self.flows([flow_id], going=True)
+        return self._contents.get(flow_id, Content())
 
 
 def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:

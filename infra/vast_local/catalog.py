@@ -10,14 +10,16 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from infra.vast_local.errors import Missing
+from infra.vast_local.types import is_indexable
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,18 @@ class Table:
     def by_name(self) -> Mapping[str, Column]:
         """Columns by client name."""
         return {column.field.name: column for column in self.columns}
+
+    @cached_property
+    def indexed(self) -> tuple[Column, ...]:
+        """The columns with an index: what the table, or a projection of it, is sorted by first."""
+        leading = [self.column(projection.sorted[0]) for projection in self.projections]
+        distinct = {column.id: column for column in (*self.sorted_columns[:1], *leading)}
+        return tuple(column for column in distinct.values() if is_indexable(column.field.type))
+
+    @cached_property
+    def memo(self) -> dict[Hashable, Any]:
+        """What readers of this definition have worked out about it and want to find again."""
+        return {}
 
     @cached_property
     def sorted_columns(self) -> tuple[Column, ...]:

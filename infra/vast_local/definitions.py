@@ -5,9 +5,12 @@
 * A definition and every name it takes or leaves are claimed exclusively, the schema
   around it is shared. Only what changes a table's shape claims the table's rows.
 * A schema is dropped only when empty (409), a name taken once answers 409.
+* What a table, or a projection of it, is sorted by first has an index. It is part of the shape
+  of the table: DuckDB refuses to make one while others see older versions of the rows.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 
 import duckdb
@@ -90,6 +93,7 @@ class Definitions:
         table = Table(next(self._ids), schema.id, name, columns, len(columns), sort_key, properties)
         body = ", ".join([f"{ROW_ID} BIGINT", *map(_definition, columns)])
         tx.cursor.execute(f"CREATE TABLE {table.physical} ({body})")
+        _index(tx.cursor, table, table.indexed)
         tx.define({("table", table.id): table})
 
     def rename_table(self, tx: Transaction, table: Table, schema: Schema, name: str) -> None:
@@ -107,7 +111,7 @@ class Definitions:
             raise Invalid(f"table {table.name} is already sorted")
         _check_sort_key(positions, len(table.columns))
         key = tuple(table.columns[position].id for position in positions)
-        self._redefine(tx, replace(table, sort_key=key))
+        self._reshape(tx, table, replace(table, sort_key=key))
 
     def set_properties(self, tx: Transaction, table: Table, properties: str) -> None:
         """Replace the properties of a table."""
@@ -154,8 +158,10 @@ class Definitions:
         if doomed.intersection(table.sort_key) or used.intersection(names):
             raise Conflict("a sorted column or a column of a projection cannot be dropped")
         self._claims.seize(tx.holder, ("rows", table.id), ("table definition", table.id))
+        _drop_indexes(tx.cursor, table, table.indexed)
         for id_ in doomed:
             tx.cursor.execute(f"ALTER TABLE {table.physical} DROP COLUMN c{id_}")
+        _index(tx.cursor, table, table.indexed)
         columns = tuple(column for column in table.columns if column.id not in doomed)
         tx.define({("table", table.id): replace(table, columns=columns)})
 
@@ -170,7 +176,7 @@ class Definitions:
         if any(one.name == name for one in table.projections):
             raise Conflict(f"projection {name} exists")
         made = Projection(next(self._ids), name, tuple(sorted_), tuple(unsorted))
-        self._redefine(tx, replace(table, projections=(*table.projections, made)))
+        self._reshape(tx, table, replace(table, projections=(*table.projections, made)))
 
     def rename_projection(self, tx: Transaction, table: Table, name: str, new: str) -> None:
         """Rename a projection."""
@@ -184,19 +190,52 @@ class Definitions:
         """Drop a projection."""
         found = table.projection(name)
         kept = tuple(one for one in table.projections if one is not found)
-        self._redefine(tx, replace(table, projections=kept))
+        self._reshape(tx, table, replace(table, projections=kept))
+
+    def _reshape(self, tx: Transaction, table: Table, changed: Table) -> None:
+        """Change what a table or its projections are sorted by."""
+        gone = [column for column in table.indexed if column not in changed.indexed]
+        new = [column for column in changed.indexed if column not in table.indexed]
+        if gone or new:
+            self._claims.seize(tx.holder, ("rows", table.id))
+        self._redefine(tx, changed)
+        _drop_indexes(tx.cursor, table, gone)
+        _index(tx.cursor, table, new)
 
     def _redefine(self, tx: Transaction, table: Table) -> None:
         self._claims.seize(tx.holder, ("table definition", table.id))
         tx.define({("table", table.id): table})
 
 
-def sweep(cursor: duckdb.DuckDBPyConnection, tables: set[str]) -> None:
-    """Drop physical tables the catalog does not know; there are none after a clean run."""
+def sweep(cursor: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> None:
+    """Drop physical tables the catalog does not know, and index what has no index yet."""
+    known = {table.physical for table in tables}
     names = cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     for (name,) in names:
-        if name[0] == "t" and name[1:].isdigit() and name not in tables:
+        if name[0] == "t" and name[1:].isdigit() and name not in known:
             cursor.execute(f"DROP TABLE {name}")
+    found = {
+        name for (name,) in cursor.execute("SELECT index_name FROM duckdb_indexes()").fetchall()
+    }
+    for table in tables:
+        _index(cursor, table, [c for c in table.indexed if _index_name(table, c) not in found])
+
+
+def _index(cursor: duckdb.DuckDBPyConnection, table: Table, columns: Iterable[Column]) -> None:
+    for column in columns:
+        name = _index_name(table, column)
+        cursor.execute(f"CREATE INDEX {name} ON {table.physical} ({column.physical})")
+
+
+def _drop_indexes(
+    cursor: duckdb.DuckDBPyConnection, table: Table, columns: Iterable[Column]
+) -> None:
+    for column in columns:
+        cursor.execute(f"DROP INDEX {_index_name(table, column)}")
+
+
+def _index_name(table: Table, column: Column) -> str:
+    return f"{table.physical}_{column.physical}"
 
 
 def bare(field: pa.Field) -> pa.Field:

@@ -2,6 +2,7 @@
 
 * Reading is lazy and copies only what is asked for; ``reading`` around it turns what a
   malformed buffer provokes into a 400.
+* Thousands of tables that look alike, such as the terms of an IN, are read together.
 * Writing takes a table as a list of ``(slot, value)`` and builds it depth first.
 * Slot numbers count from 0 in the order of the schema, unions take two (type, value).
 """
@@ -11,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import Struct
+from typing import Any
 
 import flatbuffers
+import numpy as np
+import numpy.typing as npt
 
 from infra.vast_local.errors import Invalid
 
@@ -68,15 +72,24 @@ class Table:
 
     def tables(self, slot: int) -> "list[Table]":
         """Return a vector of tables, empty when absent."""
+        buffer = self._buffer
+        return [Table(buffer, at) for at in self.places(slot)]
+
+    def places(self, slot: int) -> list[int]:
+        """Return the byte positions of a vector's tables, none when absent."""
         at = self._at(slot)
         if not at:
             return []
-        start = at + _U32.unpack_from(self._buffer, at)[0]
-        length = _U32.unpack_from(self._buffer, start)[0]
-        if start + 4 + 4 * length > len(self._buffer):
+        start = at + _U32.unpack_from(self._buffer, at)[0] + 4
+        length = _U32.unpack_from(self._buffer, start - 4)[0]
+        if start + 4 * length > len(self._buffer):
             raise IndexError("a vector runs past the end of the buffer")
-        places = range(start + 4, start + 4 + 4 * length, 4)
-        return [Table(self._buffer, at + _U32.unpack_from(self._buffer, at)[0]) for at in places]
+        offsets = struct.unpack_from(f"<{length}I", self._buffer, start)
+        return [start + 4 * i + offset for i, offset in enumerate(offsets)]
+
+    def read_together(self, places: list[int]) -> "Tables":
+        """Return the tables at byte positions of this buffer, to be read together."""
+        return Tables(self._buffer, np.array(places, np.int64))
 
     def _at(self, slot: int) -> int:
         entry = 4 + 2 * slot
@@ -84,6 +97,105 @@ class Table:
             return 0
         offset: int = _U16.unpack_from(self._buffer, self._vtable + entry)[0]
         return offset and self._position + offset
+
+
+class Irregular(Exception):
+    """Tables that were to be read together are not alike; read them one by one."""
+
+
+class Tables:
+    """Many tables of one kind, read together: each step is a handful of operations on arrays.
+
+    Everything must be where writers put it, aligned and present, or it is ``Irregular``.
+    """
+
+    __slots__ = ("_buffer", "_bytes", "_positions", "_words")
+
+    def __init__(self, buffer: bytes, positions: "Positions") -> None:
+        """Take the tables at byte positions of the buffer."""
+        self._buffer = buffer
+        self._bytes = np.frombuffer(buffer, np.uint8)
+        self._words = np.frombuffer(buffer, "<u4", len(buffer) // 4)
+        self._positions = positions
+
+    def byte(self, slot: int) -> int:
+        """Return the byte all of them have."""
+        return _only(self._bytes[_inside(self._at(slot))])
+
+    def uint(self, slot: int) -> int:
+        """Return the unsigned 32-bit integer all of them have, 0 when all lack it."""
+        at, there = self._find(slot)
+        return _only(np.where(there, self._word(at), 0))
+
+    def blobs(self, slot: int) -> list[bytes]:
+        """Return the strings or byte vectors of all."""
+        starts = self._pointed(self._at(slot))
+        ends = starts + 4 + self._word(starts)
+        buffer = self._buffer
+        return [buffer[a:b] for a, b in zip((starts + 4).tolist(), ends.tolist(), strict=True)]
+
+    def integers(self, slot: int) -> list[int]:
+        """Return the signed 64-bit integers of all, 0 where absent."""
+        at, there = self._find(slot)
+        value = self._word(at + 4) << 32 | self._word(at)
+        return np.where(there, value, 0).tolist()  # type: ignore[no-any-return]
+
+    def table(self, slot: int) -> "Tables":
+        """Return the tables a slot points at."""
+        return Tables(self._buffer, self._pointed(self._at(slot)))
+
+    def vector(self, slot: int, length: int) -> "list[Tables]":
+        """Return the tables of vectors that are all this long: the first of all, and so on."""
+        starts = self._pointed(self._at(slot))
+        if (self._word(starts) != length).any():
+            raise Irregular
+        entries = (starts + 4 + 4 * i for i in range(length))
+        return [Tables(self._buffer, self._pointed(entry)) for entry in entries]
+
+    def _at(self, slot: int) -> "Positions":
+        at, there = self._find(slot)
+        if not there.all():
+            raise Irregular
+        return at
+
+    def _find(self, slot: int) -> "tuple[Positions, npt.NDArray[np.bool_]]":
+        """Return where the slots are, and which are there; the others are somewhere harmless."""
+        positions = self._positions
+        vtables = positions - self._word(positions).astype(np.uint32).view(np.int32)
+        entries = vtables + 4 + 2 * slot
+        is_long = _half(self._bytes, vtables) > 4 + 2 * slot
+        offsets = np.where(is_long, _half(self._bytes, np.where(is_long, entries, 0)), 0)
+        there = offsets > 0
+        return np.where(there, positions + offsets, 0), there
+
+    def _pointed(self, at: "Positions") -> "Positions":
+        return at + self._word(at)
+
+    def _word(self, at: "Positions") -> "Positions":
+        if (at & 3).any():
+            raise Irregular
+        words: Positions = self._words[_inside(at) >> 2].astype(np.int64)
+        return words
+
+
+Positions = npt.NDArray[np.int64]
+
+
+def _half(buffer: npt.NDArray[np.uint8], at: Positions) -> Positions:
+    return buffer[_inside(at)].astype(np.int64) | buffer[at + 1].astype(np.int64) << 8
+
+
+def _inside(at: Positions) -> Positions:
+    """Return the positions; they must not count from the end, as they would in an array."""
+    if (at < 0).any():
+        raise IndexError("a table lies before the beginning of the buffer")
+    return at
+
+
+def _only(values: npt.NDArray[Any]) -> int:
+    if (values != values[0]).any():
+        raise Irregular
+    return int(values[0])
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 * The wire has one shape: ``and(or(term ...) ...)``, every ``or`` on one column, a term
   being a call on a column and at most one literal, or an ``and`` of two of those.
-* Several ``equal`` terms of one ``or`` become a join with a list parameter. DuckDB 2.0
-  compares an IN of constants several times slower, and on a field of a struct wrongly.
-* Integers and booleans are written into the SQL, everything else is a parameter.
+* Several ``equal`` terms of one ``or`` become an IN of parameters where there is an index to
+  answer it; their number is rounded up, so that the statement is seldom a new one. Elsewhere
+  they become a join with a list: DuckDB 2.0 compares an IN of constants several times slower,
+  and on a field of a struct wrongly.
+* Narrow integers and booleans are written into the SQL, everything else is a parameter, so that
+  the same question with other values is the same statement.
 * A literal must be of its column's kind; a filter that DuckDB could not bind is refused
   here, because an error inside DuckDB would end the transaction.
 """
@@ -17,9 +20,8 @@ from struct import Struct
 import pyarrow as pa
 
 from infra.vast_local.errors import Invalid
-from infra.vast_local.flatbuf import Table
+from infra.vast_local.flatbuf import Irregular, Table, Tables
 from infra.vast_local.nodes import Node
-from infra.vast_local.types import sql, storage
 
 _COMPARISONS = {
     "equal": "=",
@@ -31,6 +33,14 @@ _COMPARISONS = {
 }
 
 _LITERAL, _FIELD, _CALL = 1, 2, 3
+
+_INT64, _BYTES = 5, {22, 23}
+
+_MOST_PARAMETERS = 1 << 10
+"""Values of an IN up to which each is a parameter: an index finds them faster than a scan."""
+
+_MANY = 16
+"""Terms from which on it pays to read them together."""
 
 _INTEGERS = {
     2: Struct("<b"),
@@ -46,6 +56,11 @@ _INTEGERS = {
     12: Struct("<q"),
 }
 
+_INT64_END = 1 << 63
+
+_UNCAST = frozenset({"BIGINT", "VARCHAR"})
+"""Types that what Python passes to DuckDB becomes by itself in a comparison."""
+
 _FITS = {bool: pa.types.is_boolean, int: pa.types.is_integer, float: pa.types.is_floating}
 
 _FLOATS = {16: Struct("<e"), 17: Struct("<f"), 18: Struct("<d")}
@@ -56,11 +71,10 @@ Value = bool | int | float | str | bytes | list["Value"]
 
 @dataclass(slots=True)
 class Condition:
-    """SQL text of a filter, its parameters in order, and the columns it reads."""
+    """SQL text of a filter and its parameters in order."""
 
     sql: str = "true"
     parameters: list[object] = field(default_factory=list)
-    columns: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +94,74 @@ def compile_filter(expression: Table, nodes: Sequence[Node]) -> Condition:
         raise Invalid(f"a filter is an and, not {name}")
     parts = []
     for group in groups:
-        name, terms = _call(group)
-        if name != "or":
-            raise Invalid(f"a filter is an and of ors, not of {name}")
-        parts.append(_any_of(condition, [_terms(term, nodes) for term in terms]))
+        if group.byte(0) != _CALL:
+            raise Invalid("a filter is made of calls")
+        call = group.table(1)
+        if call.text(0) != "or":
+            raise Invalid(f"a filter is an and of ors, not of {call.text(0)}")
+        alike = _alike(call, nodes)
+        if alike is None:
+            choices = [_terms(term, nodes) for term in call.tables(1)]
+            parts.append(_any_of(condition, choices))
+        else:
+            parts.append(_is_in(condition, *alike))
     if parts:
         condition.sql = " AND ".join(parts)
     return condition
+
+
+def _alike(call: Table, nodes: Sequence[Node]) -> tuple[Node, list[Value]] | None:
+    """Return the column and the values of many ``equal`` terms, None if they are anything else."""
+    places = call.places(1)
+    if len(places) < _MANY:
+        return None
+    try:
+        terms = call.read_together(places)
+        calls = terms.table(1)
+        columns, literals = calls.vector(1, 2)
+        kinds = terms.byte(0), columns.byte(0), literals.byte(0)
+        if kinds != (_CALL, _FIELD, _LITERAL) or set(calls.blobs(0)) != {b"equal"}:
+            return None
+        node = nodes[columns.table(1).table(1).uint(0)]
+        values = _values(literals.table(1), node)
+    except Irregular:
+        return None
+    return None if values is None else (node, values)
+
+
+def _values(literals: Tables, node: Node) -> list[Value] | None:
+    """Return what literals of one kind say, if it is a common kind."""
+    kind, values = literals.byte(0), literals.table(1)
+    if kind in _BYTES and pa.types.is_string(node.stored):
+        return [_text(value) for value in values.blobs(0)]
+    if kind == _INT64 and node.declared == "BIGINT":
+        return list(values.integers(0))
+    return None
 
 
 def _any_of(condition: Condition, choices: list[list[_Term]]) -> str:
     equals = [c[0] for c in choices if len(c) == 1 and c[0].name == "equal"]
     parts = []
     if len(equals) > 1:
-        parts.append(_is_in(condition, equals))
+        node = equals[0].node
+        if any(term.node is not node for term in equals):
+            raise Invalid("an or is on one column")
+        values = [_value(term.literal, node.stored) for term in equals]
+        parts.append(_is_in(condition, node, values))
         choices = [c for c in choices if len(c) > 1 or c[0].name != "equal"]
     parts += [_all_of(condition, terms) for terms in choices]
     return "(" + " OR ".join(parts) + ")" if parts else "false"
 
 
-def _is_in(condition: Condition, terms: list[_Term]) -> str:
-    node = terms[0].node
-    if any(term.node is not node for term in terms):
-        raise Invalid("an or is on one column")
-    type_ = storage(node.compared)
-    condition.parameters.append([_value(term.literal, type_) for term in terms])
-    return f"{_column(condition, node)} IN (SELECT unnest(?::{_sql_type(node)}[]))"
+def _is_in(condition: Condition, node: Node, values: list[Value]) -> str:
+    column = _column(node)
+    if not node.is_indexed or len(values) > _MOST_PARAMETERS:
+        condition.parameters.append(values)
+        return f"{column} IN (SELECT unnest(?::{node.declared}[]))"
+    count = 1 << (len(values) - 1).bit_length()
+    condition.parameters += values
+    condition.parameters += [values[-1]] * (count - len(values))
+    return f"{column} IN ({', '.join([_parameter(node)] * count)})"
 
 
 def _all_of(condition: Condition, terms: list[_Term]) -> str:
@@ -129,13 +185,13 @@ def _prefix(condition: Condition, terms: list[_Term]) -> str | None:
         return None
     if not pa.types.is_string(terms[0].node.type):
         return None
-    column = _column(condition, terms[0].node)
+    column = _column(terms[0].node)
     condition.parameters += [_text(lower), _text(lower)]
     return f"({column} >= ? AND starts_with({column}, ?))"
 
 
 def _compare(condition: Condition, term: _Term) -> str:
-    column = _column(condition, term.node)
+    column = _column(term.node)
     if term.name == "is_null":
         return f"{column} IS NULL"
     if term.name == "is_valid":
@@ -149,33 +205,38 @@ def _compare(condition: Condition, term: _Term) -> str:
     return f"{column} {_COMPARISONS[term.name]} {_literal(condition, term)}"
 
 
-def _column(condition: Condition, node: Node) -> str:
+def _column(node: Node) -> str:
     if not node.is_leaf or node.sql is None:
         raise Invalid("a filter reads plain columns and fields of structs")
-    condition.columns.add(node.column)
     return node.sql
 
 
 def _literal(condition: Condition, term: _Term) -> str:
-    value = _value(term.literal, storage(term.node.compared))
+    declared = term.node.declared
+    value = _value(term.literal, term.node.stored)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
+    if isinstance(value, int) and (declared != "BIGINT" or not -_INT64_END <= value < _INT64_END):
         return str(value)
     condition.parameters.append(value)
-    return f"?::{_sql_type(term.node)}"
+    return _parameter(term.node)
+
+
+def _parameter(node: Node) -> str:
+    """Return a parameter of a column's type; a cast costs as much again as what it casts."""
+    return "?" if node.declared in _UNCAST else f"?::{node.declared}"
 
 
 def _value(literal: Literal | None, type_: pa.DataType) -> Value:
     """Return a literal as a parameter of a storage type, or refuse it."""
     types = pa.types
+    if isinstance(literal, bytes) and types.is_string(type_):
+        return _text(literal)
     match literal:
         case bool() | int() | float() as value if _FITS[type(value)](type_):
             return value
         case Decimal() as value if types.is_decimal(type_):
             return str(value.scaleb(-type_.scale))
-        case bytes(value) if types.is_string(type_):
-            return _text(value)
         case bytes(value) if types.is_binary(type_):
             return value
         case tuple(values) if types.is_fixed_size_list(type_) and len(values) == type_.list_size:
@@ -188,10 +249,6 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError as error:
         raise Invalid("a string literal is not UTF-8") from error
-
-
-def _sql_type(node: Node) -> str:
-    return sql(storage(node.compared))
 
 
 def _terms(expression: Table, nodes: Sequence[Node]) -> list[_Term]:

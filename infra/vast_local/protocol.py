@@ -90,8 +90,8 @@ def cycle(stream: int, next_row: int, leaves: list[pa.Array], rows: int) -> Iter
     """
     head = _HEADER.pack(stream, next_row)
     for batch in map(_column_batch, leaves) if leaves else [_counting_batch(rows)]:
-        messages = (_schema_message(batch.schema), batch.serialize(), _END_OF_STREAM)
-        yield b"".join(part for message in messages for part in (head, message))
+        schema, end = _schema_message(batch.schema), _END_OF_STREAM
+        yield b"".join((head, schema, head, batch.serialize(), head, end))
 
 
 def completed() -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from infra.vast_local import calls, catalog, definitions
 from infra.vast_local.auth import Verifier
 from infra.vast_local.calls import Call
+from infra.vast_local.catalog import Table
 from infra.vast_local.chaos import Chaos, parse
 from infra.vast_local.definitions import Definitions
 from infra.vast_local.errors import CannotStart, Refused
@@ -74,10 +75,10 @@ class Database:
         self._storage = Storage(data_dir)
         cursor = self._storage.borrow()
         known = catalog.load(cursor, buckets)
-        tables = {id_ for kind, id_ in known.objects if kind == "table"}
-        definitions.sweep(cursor, {f"t{id_}" for id_ in tables})
+        tables = [one for one in known.objects.values() if isinstance(one, Table)]
+        definitions.sweep(cursor, tables)
         self._storage.give_back(cursor)
-        self._storage.row_ids.keep_only(tables)
+        self._storage.row_ids.keep_only({table.id for table in tables})
         self.transactions = Transactions(self._storage, known)
         claims = self.transactions.claims
         definers = Definitions(claims, first_id=1 + max((i for _, i in known.objects), default=0))

@@ -15,7 +15,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -45,6 +45,7 @@ class Transaction:
 
     id: int
     cursor: duckdb.DuckDBPyConnection
+    parsed: Callable[[str], duckdb.Statement]
     catalog: Catalog
     holder: Holder
     used: float
@@ -53,6 +54,12 @@ class Transaction:
     places: list[tuple[object, ...]] = field(default_factory=list)
     failed: bool = False
     ended: bool = False
+
+    def execute(
+        self, statement: str, parameters: Sequence[object] = ()
+    ) -> duckdb.DuckDBPyConnection:
+        """Run a statement that will come again, with other parameters."""
+        return self.cursor.execute(self.parsed(statement), parameters)
 
     def define(self, changes: dict[Key, Schema | Table | None]) -> None:
         """Change the catalog for this transaction, and for all once it commits."""
@@ -75,6 +82,7 @@ class Transactions:
         """Start with the stored catalog and no open transaction."""
         self.claims = Claims()
         self._storage = storage
+        self._begins, self._commits = map(storage.parsed, ("BEGIN TRANSACTION", "COMMIT"))
         self._catalog = catalog
         self._idle_s = idle_s
         self._in_the_way_s = in_the_way_s
@@ -164,7 +172,7 @@ class Transactions:
         holder = self.claims.enter()
         try:
             with self._snapshot:
-                cursor.begin()
+                cursor.execute(self._begins)
                 known = self._catalog
         except duckdb.Error:
             self.claims.leave(holder, committed=False)
@@ -172,7 +180,8 @@ class Transactions:
         with self._lock:
             self._last_id += 1
             id_ = self._last_id
-        return Transaction(id_, cursor, known, holder, used=time.monotonic())
+        parsed = self._storage.parsed
+        return Transaction(id_, cursor, parsed, known, holder, used=time.monotonic())
 
     @contextmanager
     def _alone(self) -> Iterator[Transaction]:
@@ -213,10 +222,10 @@ class Transactions:
         try:
             if transaction.changes:
                 with self._snapshot:
-                    transaction.cursor.commit()
+                    transaction.cursor.execute(self._commits)
                     self._catalog = self._catalog.apply(transaction.changes)
             else:
-                transaction.cursor.commit()
+                transaction.cursor.execute(self._commits)
         except duckdb.Error as error:
             self._roll_back(transaction)
             raise Conflict(f"transaction {transaction.id} cannot commit: {error}") from error

@@ -71,6 +71,12 @@ def sql(type_: pa.DataType) -> str:
     return _SQL_NAMES[type_]
 
 
+def is_indexable(type_: pa.DataType) -> bool:
+    """Tell whether an index can find values of a column of this type."""
+    stored = storage(type_)
+    return bool(pa.types.is_integer(stored) or pa.types.is_string(stored))
+
+
 def relayout(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Return the array as ``target``, its logical or its storage counterpart, sharing buffers.
 

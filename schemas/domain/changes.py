@@ -6,6 +6,8 @@
   too *claims* the name: of two transactions that claim one name at once, only one commits.
 * A record is replaced or removed only by the transaction that read it, so that a change made
   meanwhile by another writer is noticed, not overwritten.
+* Where an object can be fetched from is shown with the segments that refer to it. An operation
+  that changes it for those that did already says so, whether or not it had to change it still.
 * What is told of a change is part of it (see `schemas.domain.event`).
 """
 
@@ -15,7 +17,7 @@ from zlib import crc32
 from schemas.domain.deletion import Deletion
 from schemas.domain.event import Event, EventLog, Happening, Outgoing
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId
+from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Job, JobFailure
@@ -28,6 +30,7 @@ from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
+from schemas.domain.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ Record = (
     | Sighting
     | Scan
     | Stall
+    | Webhook
     | ShardCursor
     | Outgoing
     | Event
@@ -77,6 +81,7 @@ Record = (
 class Changes:
     """Records to add, to put in the place of others read before, to remove; names claimed.
 
+    `relinked` are objects that can be fetched from elsewhere than before.
     `told` is what happens thereby, in order.
     """
 
@@ -84,4 +89,5 @@ class Changes:
     replace: tuple[Record, ...] = ()
     remove: tuple[Record, ...] = ()
     claim: frozenset[str] = frozenset()
+    relinked: frozenset[ObjectId] = frozenset()
     told: tuple[Happening, ...] = ()

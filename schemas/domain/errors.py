@@ -101,5 +101,9 @@ class ScanNotFound(NotFound):
     """The scan does not exist, or ended too long ago."""
 
 
+class WebhookNotFound(NotFound):
+    """The webhook does not exist."""
+
+
 class DeadLetterNotFound(NotFound):
     """There is no such dead letter."""

@@ -17,6 +17,7 @@ StorageId = NewType("StorageId", str)
 JobId = NewType("JobId", str)
 DeletionId = NewType("DeletionId", str)
 EventId = NewType("EventId", str)
+WebhookId = NewType("WebhookId", str)
 
 UUID_PATTERN: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _UUID: Final = re.compile(UUID_PATTERN)

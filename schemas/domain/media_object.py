@@ -89,7 +89,11 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class MediaObject:
-    """One object; `timerange` is on its own timeline and known once it is registered as media."""
+    """One object; `timerange` is on its own timeline and known once it is registered as media.
+
+    `first_start` is the cut at which the first segment that referred to it began, in `first_flow`;
+    objects of earlier versions do not know it.
+    """
 
     id: ObjectId
     role: Role
@@ -103,6 +107,7 @@ class MediaObject:
     key_frame_count: int | None = None
     references: int = 0
     drop: Drop | None = None
+    first_start: int | None = None
 
     def referred(self) -> "MediaObject":
         """With one more reference to it."""
@@ -264,6 +269,7 @@ def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:
         known,
         role=Role.MEDIA,
         first_flow=flow.id,
+        first_start=offer.segment.timerange.start,
         timerange=offer.object_timerange or offer.segment.object_part,
         init_object_id=offer.init_object_id,
         key_frame_count=offer.key_frame_count,

@@ -93,6 +93,14 @@ class ProfileQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookQuery:
+    """Filters of GET /service/webhooks."""
+
+    listing: Listing
+    tags: TagFilter = ANY_TAGS
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentQuery:
     """Which segments of a flow GET /flows/{id}/segments asks for.
 

@@ -161,8 +161,14 @@ class Registration:
                 *(s for s in streams if s.flow_id in self._known_streams),
             ),
             claim=frozenset({*(o.id for o in new), *(f"flow/{f.id}" for f in new_flows)}),
+            relinked=frozenset(o.id for o in touched if self._is_relinked(o)),
             told=(*map(event.flow_created, new_flows), *self._told_of_segments()),
         )
+
+    def _is_relinked(self, item: MediaObject) -> bool:
+        """Whether segments that refer to an object already can be fetched from elsewhere now."""
+        known = self._known.get(item.id)
+        return known is not None and known.references > 0 and known.instances != item.instances
 
     def _flow(self, flow_id: FlowId) -> Flow:
         flow = self._flows.get(flow_id)

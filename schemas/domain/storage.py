@@ -71,6 +71,11 @@ class UrlFilter:
     backend_tags: TagFilter = ANY_TAGS
     verbose: bool = False
 
+    @property
+    def lets_none(self) -> bool:
+        """Whether no URL at all is wanted (GET segments, an empty `accept_get_urls`)."""
+        return self.labels is not None and not self.labels
+
 
 def wanted(
     instance: Instance, backends: Mapping[StorageId, StorageBackend], urls: UrlFilter

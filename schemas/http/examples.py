@@ -27,6 +27,13 @@ from schemas.http.segments import FailedSegmentsSchema, SegmentPostSchema, Segme
 from schemas.http.service import BackendSchema, ServicePostSchema, ServiceSchema
 from schemas.http.sources import SourceSchema
 from schemas.http.timeline import IngestHealthSchema, StallSchema, TimelineSchema
+from schemas.http.webhooks import (
+    DeliverySchema,
+    ReplaySchema,
+    WebhookPostSchema,
+    WebhookPutSchema,
+    WebhookSchema,
+)
 
 VIDEO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c01"
 AUDIO_FLOW: Final = "b7e0c1ca-7a5b-4f0e-9a55-3e2f4b9a1c02"
@@ -42,6 +49,7 @@ OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f01"
 INIT_OBJECT: Final = "f25a0f0e-1f4d-4c53-8e6c-0b8a4d3c2f00"
 JOB: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b01"
 SCAN: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b03"
+WEBHOOK: Final = "9c1f4a6e-5d2b-4c3a-8f7e-2b6d1a0c9e01"
 DELETION: Final = "3a9d2b5c-6f0e-4b1d-a2c3-9e8f7d6c5b02"
 
 _BUCKET: Final = "https://media.example/tams-media"
@@ -247,6 +255,29 @@ _INFLOW: Final[Mapping[str, Any]] = {
     "last_refused_overlap": _TIME,
 }
 
+_WEBHOOK: Final[Mapping[str, Any]] = {
+    "url": "https://hook.example/tams",
+    "api_key_name": "Authorization",
+    "events": ["flows/segments_added", "flows/segments_deleted"],
+    "flow_ids": [VIDEO_FLOW],
+    "accept_get_urls": ["default"],
+    "tags": {"team": "editing"},
+}
+_KEYS: Final[Mapping[str, str]] = {
+    "api_key_value": "Bearer 8c5f0d1e2b3a",
+    "signing_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+}
+_GIVEN_UP: Final = "the receiver answers 503; given up after 36 tries since 2025-05-31T12:00:10Z"
+_DELIVERY: Final[Mapping[str, Any]] = {
+    "event_id": "5e0c7d1a-3b4f-4a6c-9d8e-1f2a3b4c5d01",
+    "event_type": "flows/segments_added",
+    "time": _LATER,
+    "attempt": 1,
+    "took_ms": 41,
+    "delivered": True,
+    "status_code": 200,
+}
+
 EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
     ErrorSchema: {"overlap": _ERROR},
     ServicePostSchema: {"name": _SAID},
@@ -258,10 +289,14 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
             "service_version": "tams-server 0.1.0",
             "event_stream_mechanisms": [
                 {
+                    "name": "webhooks",
+                    "docs": "https://tams.example/docs#/Webhooks/POST_webhooks",
+                },
+                {
                     "name": "tams-server.server-sent-events",
                     "docs": "https://tams.example/docs#/Events/GET_events",
                     "config": {"url": "https://tams.example/events"},
-                }
+                },
             ],
             "min_object_timeout": "3600:0",
             "min_presigned_url_timeout": "3600:0",
@@ -408,6 +443,31 @@ EXAMPLES: Final[Mapping[type, Mapping[str, Any]]] = {
                 "timerange": "[1764072000:0_1764072002:0)",
             },
         }
+    },
+    WebhookPostSchema: {"webhook": {**_WEBHOOK, **_KEYS}},
+    WebhookPutSchema: {"disabled": {"id": WEBHOOK, **_WEBHOOK, "status": "disabled"}},
+    WebhookSchema: {
+        "started": {"id": WEBHOOK, **_WEBHOOK, "status": "started"},
+        "in error": {
+            "id": WEBHOOK,
+            **_WEBHOOK,
+            "status": "error",
+            "error": {
+                "type": "DeliveryFailed",
+                **dict.fromkeys(("summary", "message", "detail"), _GIVEN_UP),
+                "time": _LATER,
+            },
+        },
+    },
+    ReplaySchema: {"since noon": {"since": "2025-06-01T12:00:00Z"}},
+    DeliverySchema: {
+        "delivered": _DELIVERY,
+        "refused": {
+            **_DELIVERY,
+            "delivered": False,
+            "status_code": 503,
+            "reason": "the receiver answers 503",
+        },
     },
     JobSchema: {
         "waiting": _JOB,

@@ -31,6 +31,7 @@ from schemas.domain.query import (
     ProfileQuery,
     SegmentQuery,
     SourceQuery,
+    WebhookQuery,
 )
 from schemas.domain.rejection import Reason
 from schemas.domain.stall import IngestState
@@ -372,6 +373,16 @@ class ProfileQuerySchema(PagedSchema):
         return ProfileQuery(
             listing(known), known.get("label"), known.get("format"), known.get("codec")
         )
+
+
+class WebhookQuerySchema(OrderedSchema):
+    """GET /service/webhooks."""
+
+    tag_prefixes = ("tag",)
+
+    def build(self, known: dict[str, Any]) -> WebhookQuery:
+        """The query value."""
+        return WebhookQuery(listing(known), known["tag"])
 
 
 class TimelineQuerySchema(PagedSchema):

@@ -154,8 +154,14 @@ def segment_json(
     *,
     with_object_timerange: bool,
 ) -> dict[str, Any]:
-    """The JSON of a segment, with the URLs of its object, and of its init object if it has one."""
-    payload: dict[str, Any] = {"object_id": segment.object_id, "timerange": str(segment.timerange)}
+    """The JSON of a segment, with the URLs of its object, and of its init object if it has one.
+
+    The latter is first and the former are last, so that both can be filled in (`schemas.strips`).
+    """
+    payload: dict[str, Any] = {}
+    if init is not None:
+        payload["init_object"] = {"object_id": init[0], "get_urls": init[1]}
+    payload |= {"object_id": segment.object_id, "timerange": str(segment.timerange)}
     if segment.ts_offset_ns:
         payload["ts_offset"] = format_timestamp(segment.ts_offset_ns)
     if segment.last_duration_ns is not None:
@@ -169,8 +175,6 @@ def segment_json(
             payload["key_frame_count"] = item.key_frame_count
         if with_object_timerange and item.timerange is not None:
             payload["object_timerange"] = str(item.timerange)
-    if init is not None:
-        payload["init_object"] = {"object_id": init[0], "get_urls": init[1]}
     payload["get_urls"] = urls
     return payload
 

@@ -32,6 +32,7 @@ STALLS: Final = "stalls"
 OUTBOX: Final = "outbox"
 EVENTS: Final = "events"
 EVENT_LOG: Final = "event_log"
+WEBHOOKS: Final = "webhooks"
 SHARDS: Final = "shards"
 CLAIMS: Final = "claims"
 
@@ -97,6 +98,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("content_type", pa.string()),
             ("allocated_for", pa.string()),
             ("first_flow", pa.string()),
+            ("first_start", pa.int64()),
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("init_object_id", pa.string()),
@@ -263,6 +265,28 @@ TABLES: Final[dict[str, pa.Schema]] = {
         ]
     ),
     EVENT_LOG: pa.schema([("first", pa.int64()), ("last", pa.int64())]),
+    WEBHOOKS: pa.schema(
+        [
+            ("id", pa.string()),
+            ("document", pa.string()),
+            ("owner", pa.string()),
+            ("created", _TIME),
+            ("position", pa.int64()),
+            ("status", pa.string()),
+            ("api_key", pa.string()),
+            ("signing_key", pa.string()),
+            ("replays", pa.int64()),
+            ("failures", pa.int64()),
+            ("failing_since", _TIME),
+            ("next_try", _TIME),
+            ("fault", pa.string()),
+        ]
+    ),
     SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
     CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
 }
+
+PROJECTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    OBJECTS: {"by_id": ("id",), "by_key": ("key",)},
+}
+"""What a table is kept sorted by besides, so that asking for it does not read the whole table."""

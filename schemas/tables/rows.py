@@ -4,7 +4,7 @@
 * JSON texts are written with their keys as given, so that what a client stored it gets back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar, assert_never
@@ -26,6 +26,7 @@ from schemas.domain.identifiers import (
     ProfileId,
     SourceId,
     StorageId,
+    WebhookId,
 )
 from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
@@ -50,6 +51,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import NEVER, TimeRange
+from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.tables import definitions as tables
 
 NO_STATUS: Final = ""
@@ -72,6 +74,11 @@ def key_of(record: Record) -> object:
 def to_row(record: Record) -> Row:
     """The row of `record`; times are naive UTC, as Arrow wants them."""
     return _KEPT[type(record)].row(record)
+
+
+def instances_json(instances: Iterable[Instance]) -> list[dict[str, str]]:
+    """The instances of an object as the table keeps them."""
+    return [_instance_json(instance) for instance in instances]
 
 
 def segment_from(row: Row) -> Segment:
@@ -97,6 +104,7 @@ def object_from(row: Row) -> MediaObject:
         content_type=row["content_type"],
         allocated_for=row["allocated_for"],
         first_flow=row["first_flow"],
+        first_start=row["first_start"],
         timerange=None if row["start"] is None else TimeRange(row["start"], row["end"]),
         init_object_id=row["init_object_id"],
         key_frame_count=row["key_frame_count"],
@@ -323,6 +331,24 @@ def event_log_from(row: Row) -> EventLog:
     return EventLog(row["first"], row["last"])
 
 
+def webhook_from(row: Row) -> Webhook:
+    """The webhook of a row of `webhooks`."""
+    return Webhook(
+        WebhookId(row["id"]),
+        orjson.loads(row["document"]),
+        row["owner"],
+        aware(row["created"]),
+        row["position"],
+        WebhookStatus(row["status"]),
+        Keys(row["api_key"], row["signing_key"]),
+        row["replays"],
+        row["failures"],
+        _aware_or_none(row["failing_since"]),
+        _aware_or_none(row["next_try"]),
+        None if row["fault"] is None else _fault(orjson.loads(row["fault"])),
+    )
+
+
 def shard_from(row: Row) -> ShardCursor:
     """The cursor of a row of `shards`."""
     return ShardCursor(row["shard"], row["position"], row["epoch"])
@@ -522,6 +548,24 @@ def _event_log_row(log: EventLog) -> Row:
     return {"first": log.first, "last": log.last}
 
 
+def _webhook_row(webhook: Webhook) -> Row:
+    return {
+        "id": webhook.id,
+        "document": _json(webhook.document),
+        "owner": webhook.owner,
+        "created": naive(webhook.created),
+        "position": webhook.position,
+        "status": webhook.status.value,
+        "api_key": webhook.sealed.api_key,
+        "signing_key": webhook.sealed.signing_key,
+        "replays": webhook.replays,
+        "failures": webhook.failures,
+        "failing_since": webhook.failing_since and naive(webhook.failing_since),
+        "next_try": webhook.next_try and naive(webhook.next_try),
+        "fault": _json(webhook.fault),
+    }
+
+
 def _shard_row(cursor: ShardCursor) -> Row:
     return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
 
@@ -559,11 +603,12 @@ def _object_row(item: MediaObject) -> Row:
         "id": item.id,
         "role": item.role.value,
         "created": naive(item.created),
-        "instances": _json([_instance_json(instance) for instance in item.instances]),
+        "instances": _json(instances_json(item.instances)),
         "key": item.key,
         "content_type": item.content_type,
         "allocated_for": item.allocated_for,
         "first_flow": item.first_flow,
+        "first_start": item.first_start,
         "start": item.timerange.start if item.timerange else None,
         "end": item.timerange.end if item.timerange else None,
         "init_object_id": item.init_object_id,
@@ -684,5 +729,6 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Outgoing: _Kept(tables.OUTBOX, lambda each: each.id, _outgoing_row),
     Event: _Kept(tables.EVENTS, lambda event: event.sequence, _event_row),
     EventLog: _Kept(tables.EVENT_LOG, lambda _: "there is one", _event_log_row),
+    Webhook: _Kept(tables.WEBHOOKS, lambda webhook: webhook.id, _webhook_row),
     ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
 }

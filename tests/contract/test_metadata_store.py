@@ -16,12 +16,21 @@ import pytest
 from infra.bootstrap import RandomIds
 from infra.settings import VastSettings, process_environment
 from infra.vast.migrate import migrate
-from infra.vast.session import ROW_ID, Database
+from infra.vast.prepared import ROW_ID
+from infra.vast.session import Database, Transaction
 from infra.vast.store import VastMetadataStore
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Content, Flow
-from schemas.domain.identifiers import FlowId, JobId, ObjectId, ProfileId, SourceId, StorageId
+from schemas.domain.identifiers import (
+    FlowId,
+    JobId,
+    ObjectId,
+    ProfileId,
+    SourceId,
+    StorageId,
+    WebhookId,
+)
 from schemas.domain.inflow import Inflow
 from schemas.domain.ingest import Problem
 from schemas.domain.ingest_rule import RuleId
@@ -38,8 +47,9 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
+from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.rules import from_json
-from schemas.tables.definitions import FLOWS
+from schemas.tables.definitions import FLOWS, OBJECTS, TABLES
 from tests.making import new_id
 from tests.services.running import running_services
 
@@ -73,7 +83,7 @@ def database(settings: VastSettings) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> VastMetadataStore:
-    return VastMetadataStore(database, RandomIds(), announce=lambda: None)
+    return VastMetadataStore(database, RandomIds(), tell=lambda *_: None)
 
 
 def write(store: VastMetadataStore, *records: Any) -> None:
@@ -90,6 +100,28 @@ def segments(flow_id: FlowId, *bounds: tuple[int, int]) -> list[Segment]:
         Segment(flow_id, ObjectId(f"{flow_id}/{start}"), TimeRange(start, end))
         for start, end in bounds
     ]
+
+
+def test_a_webhook_comes_back_as_it_was(store: VastMetadataStore) -> None:
+    document = {"url": "https://ä.example", "events": [], "flow_ids": []}
+    hook = Webhook(WebhookId(new_id()), document, "me", NOW, 1 << 40)
+    broken = replace(
+        hook,
+        id=WebhookId(new_id()),
+        status=WebhookStatus.ERROR,
+        sealed=Keys("", "sealed"),
+        replays=3,
+        failures=2,
+        failing_since=NOW,
+        next_try=NOW,
+        fault=Fault("DeliveryFailed", "because", NOW),
+    )
+
+    write(store, hook, broken)
+
+    with store.read() as found:
+        assert found.webhooks([hook.id, broken.id]) == {hook.id: hook, broken.id: broken}
+        assert hook in found.all_webhooks()
 
 
 def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
@@ -109,6 +141,7 @@ def test_every_record_comes_back_as_it_was(store: VastMetadataStore) -> None:
         ObjectId("init"),
         4,
         drop=Drop("dropped/key", "etag", 1 << 40, -5),
+        first_start=-(2**62),
     )
     bare = MediaObject(ObjectId(new_id()), Role.ALLOCATED, NOW, ())
     segment = Segment(kept.id, item.id, TimeRange(-(2**62), 2**62 + 1), -7, 1, 2, 3)
@@ -253,13 +286,13 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(store: VastMetadataSt
 
 def test_a_shard_remembers_where_it_stands(store: VastMetadataStore) -> None:
     def decide(snapshot: Any) -> tuple[Changes, ShardCursor]:
-        before = snapshot.shard(1)
+        before = snapshot.shards([1])[1]
         return Changes(replace=(ShardCursor(1, "5-3", before.epoch + 1),)), before
 
     before = store.transact(decide)
 
     with store.read() as found:
-        assert found.shard(1) == ShardCursor(1, "5-3", before.epoch + 1)
+        assert found.shards([1])[1] == ShardCursor(1, "5-3", before.epoch + 1)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -286,6 +319,56 @@ def test_pages_hold_the_segments_of_a_timerange_in_order(
         assert found == (wanted[::-1] if reverse else wanted)
         with store.read() as snapshot:
             assert snapshot.hull(flow_id, asked) == TimeRange.hull(s.timerange for s in wanted)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_pages_are_complete_where_a_flow_is_sparse_and_where_it_is_dense(
+    store: VastMetadataStore, reverse: bool
+) -> None:
+    bounds = [(n * 10_000, n * 10_000 + 10) for n in range(30)]
+    bounds += [(10**9 + n * 2, 10**9 + n * 2 + 2) for n in range(200)]
+    content = Content(TimeRange(0, bounds[-1][1]), len(bounds))
+    uneven = replace(flow(), content=content)
+    stored = segments(uneven.id, *bounds)
+    write(store, uneven, *stored)
+    query, found = SegmentQuery(20, reverse_order=reverse), []
+
+    with store.read() as snapshot:
+        while page := snapshot.segments(uneven.id, query):
+            found += page[:20]
+            last = page[:20][-1].timerange
+            query = replace(query, after=last.start if reverse else last.end)
+
+    assert found == (stored[::-1] if reverse else stored)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_objects_of_neighbours_are_found_whoever_referred_to_them_first(
+    store: VastMetadataStore, count: int
+) -> None:
+    flow_id, other = FlowId(new_id()), FlowId(new_id())
+    shown = segments(flow_id, *((n * 10, n * 10 + 10) for n in range(count)))
+    homes = [(flow_id, n.timerange.start) for n in shown]
+    homes[0], homes[1] = (other, homes[0][1]), (flow_id, None)  # reused, of an earlier version
+    objects = [
+        MediaObject(each.object_id, Role.MEDIA, NOW, (), first_flow=home, first_start=start)
+        for each, (home, start) in zip(shown, homes, strict=True)
+    ]
+    write(store, *shown, *objects)
+
+    with store.read() as found:
+        assert found.objects_of(flow_id, shown) == {item.id: item for item in objects}
+        assert found.objects_of(flow_id, shown[2:]) == {item.id: item for item in objects[2:]}
+        assert found.objects_of(flow_id, []) == {}
+
+    def decide(snapshot: Any) -> tuple[Changes, None]:
+        known = snapshot.objects_of(flow_id, shown).values()
+        return Changes(replace=tuple(item.referred() for item in known)), None
+
+    store.transact(decide)
+
+    with store.read() as found:
+        assert {item.references for item in found.objects_of(flow_id, shown).values()} == {1}
 
 
 @pytest.mark.parametrize("flows", [2, 9])
@@ -340,6 +423,32 @@ def test_flows_of_earlier_versions_are_told_their_status(
         assert found.flows([ingesting.id, plain.id]) == {ingesting.id: ingesting, plain.id: plain}
         assert ingesting in found.all_flows({"status": "ingesting"})
         assert plain not in found.all_flows({"status": "ingesting"})
+
+
+def test_migrating_adds_projections_to_a_table_that_has_rows_and_columns_to_projections(
+    database: Database, settings: VastSettings
+) -> None:
+    def projections(transaction: Transaction) -> dict[str, Any]:
+        table = transaction.sdk.bucket(settings.bucket).schema(settings.schema).table(OBJECTS)
+        return {found.name: found for found in table.projections()}
+
+    with database.transaction() as transaction:
+        transaction.table(OBJECTS).insert([{"id": "projected", "key": "somewhere"}])
+        projections(transaction)["by_id"].drop()
+        projections(transaction)["by_key"].drop()
+    with database.transaction() as transaction:
+        table = transaction.sdk.bucket(settings.bucket).schema(settings.schema).table(OBJECTS)
+        table.create_projection("by_key", ["key"], [])
+
+    made = migrate(database, settings, SHARDS)
+
+    assert made == ["objects/by_id", "objects/by_key"]
+    with database.transaction() as transaction:
+        found = projections(transaction)
+        assert set(found["by_key"].columns().names) == set(TABLES[OBJECTS].names)
+        read = transaction.table(OBJECTS).select(["key"], equal={"id": "projected"})
+        assert read["key"].to_pylist() == ["somewhere"]
+        transaction.table(OBJECTS).delete(read[ROW_ID].to_pylist())
 
 
 def test_migrating_again_changes_nothing_and_another_number_of_shards_is_refused(

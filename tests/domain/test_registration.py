@@ -66,7 +66,7 @@ def test_an_allocated_object_becomes_media_with_the_time_its_segment_takes() -> 
     assert known.role is Role.MEDIA
     assert known.timerange == TimeRange.parse("[0:0_2:0)")
     assert known.key_frame_count == 2
-    assert known.first_flow == FLOW
+    assert (known.first_flow, known.first_start) == (FLOW, TimeRange.parse("[10:0_12:0)").start)
 
 
 def test_the_flow_grows_by_what_was_added() -> None:

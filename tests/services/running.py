@@ -59,6 +59,7 @@ class Running:
             "TAMS_LISTENER_PORT": listener_port,
             "TAMS_LISTENER_TOKEN": listener["token"],
             "TAMS_REDIS_URL": known["redis"],
+            "TAMS_SECRET_KEYS": known["secret_keys"],
             "TAMS_S3_ENDPOINT": s3["endpoint"],
             "TAMS_S3_REGION": s3["region"],
             "TAMS_S3_ACCESS_KEY": s3["access_key"],

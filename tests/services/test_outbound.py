@@ -1,11 +1,8 @@
 """Requests to addresses that clients chose reach nothing but what they may reach."""
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 
 import httpx
 import pytest
@@ -179,26 +176,6 @@ def test_what_is_not_content_is_told_without_the_query(served, url, error, said)
 
     assert said in str(caught.value)
     assert "hidden" not in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of media.example that vouches for itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("there is no openssl to make a certificate with")
-    directory = tmp_path_factory.mktemp("certificate")
-    made, key = directory / "certificate.pem", directory / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
-    subprocess.run(
-        [
-            *command.split(),
-            *("-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"),
-            *("-out", str(made), "-keyout", str(key)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made, key
 
 
 def test_a_server_proves_itself_by_the_name_in_the_url(certificate, monkeypatch):

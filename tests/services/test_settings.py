@@ -273,3 +273,40 @@ NO_URLS += ["https://a.example:port", "https://a.example\n", "https://a.example/
 def test_what_cannot_be_meant_of_the_api_is_refused_by_name(environ, variable, text):
     with pytest.raises(SettingsError, match=variable):
         Settings.from_env({**environ, variable: text})
+
+
+def test_webhooks_lead_to_the_public_internet_over_tls_unless_said(environ):
+    usual = Settings.from_env(environ)
+    said = {"TAMS_WEBHOOK_ALLOW": "10.0.0.0/8, fd00::/8", "TAMS_WEBHOOK_HTTP": "allow"}
+    opened = Settings.from_env(environ | said)
+
+    assert (usual.webhook_allow, usual.webhook_http) == ((), False)
+    assert opened.webhook_allow == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert opened.webhook_http
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("TAMS_WEBHOOK_ALLOW", "10.0.0.1/8"),
+        ("TAMS_WEBHOOK_HTTP", "yes"),
+        ("TAMS_WEBHOOK_TIMEOUT_S", "0"),
+        ("TAMS_WEBHOOK_RETRY_S", "-1"),
+        ("TAMS_SECRET_KEYS", "hidden"),
+        ("TAMS_SECRET_KEYS", f"{'k' * 32},hidden"),
+    ],
+)
+def test_what_cannot_be_meant_of_webhooks_is_refused_by_name_without_secrets(
+    environ, variable, text
+):
+    with pytest.raises(SettingsError, match=variable) as caught:
+        Settings.from_env({**environ, variable: text})
+
+    assert "hidden" not in str(caught.value)
+
+
+def test_several_keys_may_be_said_of_which_none_prints(environ):
+    settings = Settings.from_env({**environ, "TAMS_SECRET_KEYS": f"{'n' * 32}, {'o' * 32}"})
+
+    assert settings.secret_keys == ("n" * 32, "o" * 32)
+    assert "n" * 32 not in repr(settings)

@@ -3,7 +3,7 @@
 The model is the promise: a transaction sees the table as it was at its begin, plus its own
 changes. The first to change a row wins, the other fails at the statement; so does whoever
 changes the shape of a table others write to, and the other way round. What has failed can
-only be rolled back.
+only be rolled back. An index on the table changes nothing of that.
 """
 
 import itertools
@@ -50,6 +50,7 @@ class Transactions(RuleBasedStateMachine):
 
     transactions = Bundle("transactions")
     database = None
+    is_indexed = False
     numbers = itertools.count()
 
     def __init__(self):
@@ -57,6 +58,9 @@ class Transactions(RuleBasedStateMachine):
         db = self.database
         self.name = f"machine{next(self.numbers)}"
         db.create(self.name, FIELDS, [[0, 0, 0, 0], [0, 0, 0, 0]])
+        if self.is_indexed:
+            with db.session.transaction() as tx:
+                db.table(tx, self.name).create_projection("p", ["n"], ["m"])
         self.clock = 0
         self.committed = {row: [0, 0] for row in range(4)}
         self.known: list[Opened] = []
@@ -116,6 +120,13 @@ class Transactions(RuleBasedStateMachine):
             expected = {row: v for row, v in opened.rows.items() if v[0] == number}
             assert self.contents(table, table["n"] == number) == expected
 
+    @rule(opened=transactions, numbers=st.lists(NUMBERS, min_size=2, max_size=5, unique=True))
+    def find_any(self, opened, numbers):
+        if not opened.failed:
+            table = self.table(opened)
+            expected = {row: v for row, v in opened.rows.items() if v[0] in numbers}
+            assert self.contents(table, table["n"].isin(numbers)) == expected
+
     @rule(opened=transactions, numbers=st.lists(NUMBERS, min_size=1, max_size=3))
     def insert(self, opened, numbers):
         wins = not any(other.reshaped for other in self.rivals(opened))
@@ -136,6 +147,14 @@ class Transactions(RuleBasedStateMachine):
         if self.attempt(opened, lambda: self.table(opened).update(change), wins=wins):
             opened.rows[row][column] = number
             opened.written |= {SHAPE, row}
+
+    @rule(opened=transactions, row=ROWS)
+    def replace(self, opened, row):
+        """Delete a row and insert its values again, under a new id."""
+        values = opened.rows.get(row)
+        self.delete(opened, row)
+        if values and not opened.failed:
+            self.insert(opened, [values[0]])
 
     @rule(opened=transactions, row=ROWS)
     def delete(self, opened, row):
@@ -201,9 +220,11 @@ def ids(*values):
     return pa.table({"$row_id": pa.array(values, pa.uint64())})
 
 
-def test_concurrent_transactions_keep_their_promises(db):
+@pytest.mark.parametrize("indexed", [False, True])
+def test_concurrent_transactions_keep_their_promises(db, indexed):
     class Machine(Transactions):
         database = db
+        is_indexed = indexed
 
     run_state_machine_as_test(
         Machine,

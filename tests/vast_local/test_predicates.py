@@ -43,6 +43,12 @@ CASES = {
     "isin integers": (lambda t: t["n"].isin([7, 0, 100]), [2, 6, 7]),
     "isin strings": (lambda t: t["s"].isin(["ü", "a", "a'b"]), [1, 9]),
     "isin many": (lambda t: t["n"].isin(list(range(1, 3000))), [3, 4, 6, 7, 9]),
+    "isin many integers": (
+        lambda t: t["n"].isin([0, -(2**63), 2**63 - 1, *range(8, 99)]),
+        [0, 2, 5, 9],
+    ),
+    "isin many strings": (lambda t: t["s"].isin(["", "ü", *map(str, range(99))]), [0, 9]),
+    "isin many small integers": (lambda t: t["u"].isin(list(range(5, 256))), [5, 6, 7, 9]),
     "isin decimals": (lambda t: t["d"].isin([0.25, 2.25]), [1, 9]),
     "half-open range": (lambda t: (t["n"] >= 0) & (t["n"] < 7), [2, 3, 4]),
     "between": (lambda t: t["n"].between(1, 7), [3, 4, 6, 7]),
@@ -71,24 +77,27 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def table(server):
-    """Names a committed table of ``ROWS``, numbered in column ``id``."""
+@pytest.fixture(scope="module", params=["plain", "indexed"])
+def table(server, request):
+    """Names a committed table of ``ROWS``, numbered in column ``id``, in a schema of its own."""
+    name = f"predicates_{request.param}"
     session = server.connect()
     columns = [pa.array(values, field.type) for values, field in zip(ROWS, FIELDS, strict=True)]
     rows = pa.table(columns, schema=FIELDS).append_column("id", pa.array(range(10), pa.int64()))
     with session.transaction() as tx:
-        schema = tx.bucket(server.bucket).create_schema("predicates")
-        schema.create_table("t", rows.schema).insert(rows)
-    return session, server.bucket
+        t = tx.bucket(server.bucket).create_schema(name).create_table("t", rows.schema)
+        t.insert(rows)
+        for column in ("n", "s", "u", "ts") if request.param == "indexed" else ():
+            t.create_projection(column, [column], ["id"])
+    return session, server.bucket, name
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_filter_finds_its_rows(table, case):
-    session, bucket = table
+    session, bucket, schema = table
     predicate, expected = CASES[case]
     with session.transaction() as tx:
-        t = tx.bucket(bucket).schema("predicates").table("t")
+        t = tx.bucket(bucket).schema(schema).table("t")
         found = t.select(columns=["id"], predicate=predicate(t)).read_all()
 
         assert found["id"].to_pylist() == list(expected)

@@ -27,25 +27,35 @@ class Bells:
     """The `TaskQueue` of these tests: it only remembers who rang."""
 
     rung: list[int] = field(default_factory=list)
-    called: list[Work] = field(default_factory=list)
+    called: list[Any] = field(default_factory=list)
 
     def ring(self, shard: int) -> None:
         self.rung.append(shard)
 
+    def attend(self, shard: int) -> None:
+        self.answered(shard)
+
     def answered(self, shard: int) -> None:
         self.rung = [other for other in self.rung if other != shard]
 
-    def call(self, work: Work) -> None:
-        self.called.append(work)
+    def call(self, work: Work, of: str | None = None) -> None:
+        self.called.append(work if of is None else (work, of))
 
-    def begun(self, work: Work) -> None:
-        self.called = [other for other in self.called if other != work]
+    def begun(self, work: Work, of: str | None = None) -> None:
+        begun = work if of is None else (work, of)
+        self.called = [other for other in self.called if other != begun]
 
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    environ = {"TAMS_SHARDS": str(SHARDS), "TAMS_EVENTS_PACE_MS": "0"}
-    with running_services(tmp_path_factory.mktemp("services"), **environ) as running:
+    # A flush attends the shard it is called for alone, and ends when that is empty.
+    given = {
+        "TAMS_SHARDS": str(SHARDS),
+        "TAMS_FLUSHERS": str(SHARDS),
+        "TAMS_FLUSH_LINGER_MS": "0",
+        "TAMS_EVENTS_PACE_MS": "0",
+    }
+    with running_services(tmp_path_factory.mktemp("services"), **given) as running:
         settings = running.settings
         prepare(settings.backends, settings.cors_origins)
         migrate(Database(settings.vast), settings.vast, settings.shards)

@@ -9,7 +9,7 @@ import signal as signals
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,17 @@ class BrokerProcess:
 class WorkerProcess:
     """`tams worker`, in a process group of its own."""
 
-    def __init__(self, name: str, queue: str, environ: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        queue: str,
+        environ: Mapping[str, str],
+        directory: Path,
+        options: Sequence[str] = ("--concurrency", "1"),
+    ) -> None:
         self.id = self.name = name
         self._queue = queue
+        self._options = options
         self._environ = {**environ, "PYTHONUNBUFFERED": "1"}
         self._log = directory / f"{name}.log"
         self._process = self._started()
@@ -103,7 +111,7 @@ class WorkerProcess:
             self.kill()
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        command = ("worker", "--queues", self._queue, "--concurrency", "1")
+        command = ("worker", "--queues", self._queue, *self._options)
         with self._log.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM, *command],

@@ -29,7 +29,7 @@ from schemas.domain.job import Job, JobState
 from schemas.domain.media_object import Orphan
 from schemas.domain.query import SegmentQuery
 from schemas.domain.segment import Offer, Segment
-from tasks import segments
+from tasks import flushing, segments
 from tasks.celery_tasks import FLUSH
 from tasks.ports import Ports, Work
 from tests.services.running import Running, clean_environment
@@ -128,7 +128,7 @@ def ended(ports: Ports, jobs: list[Job]) -> bool:
 
 def sweep(ports: Ports) -> Callable[[], None]:
     """What beat calls for; nobody else does here."""
-    return lambda: segments.sweep(ports)
+    return lambda: flushing.sweep(ports)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import JobState
 from schemas.domain.query import ANY_TAGS, FlowQuery, Listing, SegmentQuery
 from schemas.domain.timerange import ETERNITY, TimeRange
-from tasks import deletion, flows, objects, segments, sources, storage
+from tasks import deletion, flows, flushing, objects, sources, storage
 from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
@@ -26,14 +26,14 @@ from tests.workers.test_flush import Crash, Through, shard_of, stored, submit
 @pytest.fixture
 def ports(ports: Ports) -> Ports:
     """Ports with which a step deletes three segments."""
-    return with_ports(ports, limits=replace(ports.limits, delete_rows=3))
+    return with_ports(ports, limits=replace(ports.limits, delete_rows=3, flush_seconds=0))
 
 
 def registered(ports: Ports, flow_id: FlowId, *seconds: int) -> list[ObjectId]:
     """Segments of a second each; their objects."""
     offers = [offer(flow_id, second, second + 1) for second in seconds]
     submit(ports, flow_id, *offers)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     return [each.segment.object_id for each in offers]
 
 
@@ -42,7 +42,7 @@ def ask(ports: Ports, flow_id: FlowId, timerange: str) -> Deletion:
 
 
 def step(ports: Ports, flow_id: FlowId) -> None:
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def finish(ports: Ports, asked: Deletion) -> Deletion:
@@ -193,7 +193,7 @@ def test_a_flow_is_hidden_at_once_and_gone_in_the_end(ports: Ports) -> None:
         submit(ports, flow_id, offer(flow_id, 10, 11))
     query = FlowQuery(Listing(100), equal={"source_id": source_id})
     assert flows.listing(ports, query)[0].items == []
-    assert segments.page(ports, flow_id, SegmentQuery(10))[0].items == []
+    assert len(ports.timelines.page(flow_id, SegmentQuery(10)).items) == 0
     assert objects.get(ports, known[0], Listing(10), ANY_TAGS)[2].items == []
     assert len(stored(ports, flow_id)) == 4
     with pytest.raises(BeingDeleted):
@@ -264,7 +264,7 @@ def test_a_deletion_the_broker_forgot_is_taken_up_and_an_old_one_forgotten(ports
     ports.inbox.unschedule(shard_of(flow_id), asked.id)
 
     deletion.tidy(ports)
-    taken_up = ports.inbox.scheduled(shard_of(flow_id))
+    taken_up = ports.inbox.scheduled([shard_of(flow_id)])[shard_of(flow_id)]
     finish(ports, asked)
     kept = timedelta(seconds=ports.limits.deletions_kept_s + 1)
     later = with_ports(ports, clock=_Later(ports.clock, kept))
@@ -294,7 +294,7 @@ def test_bytes_go_with_the_last_reference_and_not_before(ports: Ports) -> None:
     _upload(ports, place.object_id)
     for each in (flow_id, other):
         submit(ports, each, replace(offer(each, 0, 1, place.object_id), links=()))
-        segments.flush(ports, shard_of(each))
+        flushing.flush(ports, shard_of(each))
 
     finish(ports, deletion.request_flow(ports, flow_id, by="me"))
     objects.collect(ports)
@@ -318,7 +318,7 @@ def test_objects_nobody_registers_expire(ports: Ports) -> None:
         _upload(ports, each.object_id)
     keys = {each.object_id: _key(ports, each.object_id) for each in (used, unused)}
     submit(ports, flow_id, replace(offer(flow_id, 0, 1, used.object_id), links=()))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     promised = timedelta(seconds=ports.limits.object_timeout_s)
     in_grace, late = promised + timedelta(seconds=30), promised + timedelta(seconds=120)
@@ -366,7 +366,7 @@ def test_two_deletions_in_one_shard_both_end(ports: Ports) -> None:
     asked = [deletion.request_flow(ports, each, by="me") for each in (first, second)]
 
     assert [finish(ports, each).deleted for each in asked] == [4, 4]
-    assert ports.inbox.scheduled(shard_of(first)) == []
+    assert ports.inbox.scheduled([shard_of(first)]) == {}
 
 
 def test_the_sweep_rings_for_shards_with_deletions(ports: Ports) -> None:
@@ -374,7 +374,7 @@ def test_the_sweep_rings_for_shards_with_deletions(ports: Ports) -> None:
     ask(ports, flow_id, "_")
     ports.queue.rung.clear()  # type: ignore[attr-defined]
 
-    segments.sweep(ports)
+    flushing.sweep(ports)
 
     assert shard_of(flow_id) in ports.queue.rung  # type: ignore[attr-defined]
     assert shard_of(flow_id) < SHARDS

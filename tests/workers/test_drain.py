@@ -11,7 +11,7 @@ import pytest
 from schemas.domain.identifiers import FlowId
 from schemas.domain.ingest import BucketEvent, Notification, ProblemQuery
 from schemas.domain.query import Listing, SegmentQuery
-from tasks import ingest, segments
+from tasks import flushing, ingest
 from tasks.ports import Ports
 from tests.services.running import Running
 from tests.workers.conftest import put_flow
@@ -51,7 +51,7 @@ def act(ports: Ports, *notifications: Notification) -> None:
     ports.notices.append(notifications)
     ingest.drain(ports)
     for shard in ports.inbox.waiting():
-        segments.flush(ports, shard)
+        flushing.flush(ports, shard)
 
 
 def registered(ports: Ports, flow_id: FlowId) -> list[str]:

@@ -24,7 +24,7 @@ from schemas.domain.segment import Offer
 from schemas.domain.source import Source
 from schemas.domain.timerange import ETERNITY, TimeRange
 from schemas.tables.details import subject_of
-from tasks import deletion, events, flows, segments, sources, storage
+from tasks import deletion, events, flows, flushing, segments, sources, storage
 from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.workers.conftest import offer, put_flow, with_ports
@@ -65,7 +65,7 @@ def types(found: list[Event]) -> list[EventType]:
 
 
 def flush(ports: Ports, flow_id: FlowId) -> None:
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def finish(ports: Ports, asked: Deletion) -> None:

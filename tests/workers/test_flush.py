@@ -17,7 +17,7 @@ from schemas.domain.errors import Conflict, Unavailable
 from schemas.domain.identifiers import FlowId
 from schemas.domain.job import Job, JobState
 from schemas.domain.query import SegmentQuery
-from tasks import flows, segments
+from tasks import flows, flushing, segments
 from tasks.ports import Ports
 from tests.making import external, video
 from tests.services.running import Running
@@ -63,7 +63,7 @@ def test_a_flush_registers_what_waits_and_ends_its_jobs(ports: Ports) -> None:
     second = submit(ports, flow_id, offer(flow_id, 1, 3))
     assert ports.queue.rung == [shard_of(flow_id)] * 2  # type: ignore[attr-defined]
 
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert stored(ports, flow_id) == ["[0:0_1:0)", "[1:0_2:0)"]
     assert (job_of(ports, first).state, job_of(ports, first).failed) == (JobState.DONE, 0)
@@ -72,22 +72,21 @@ def test_a_flush_registers_what_waits_and_ends_its_jobs(ports: Ports) -> None:
     assert ports.inbox.waiting() == []
 
 
-@pytest.mark.parametrize("step", ["read", "note", "answer"])
+@pytest.mark.parametrize("step", ["arrivals", "note", "answer"])
 def test_a_crash_at_any_step_loses_and_doubles_nothing(ports: Ports, step: str) -> None:
     flow_id = put_flow(ports)
     job = submit(ports, flow_id, offer(flow_id, 0, 2), offer(flow_id, 1, 3), offer(flow_id, 3, 4))
 
-    def dies(_: int, about: Any, *__: Any) -> None:
-        if about:  # the first answer of a flush is to nobody here
-            raise Crash
+    def dies(*_: Any) -> None:
+        raise Crash
 
     inbox = Through(ports.inbox)
     setattr(inbox, step, dies)
     with pytest.raises(Crash):
-        segments.flush(with_ports(ports, inbox=inbox), shard_of(flow_id))
+        flushing.flush(with_ports(ports, inbox=inbox), shard_of(flow_id))
     assert job_of(ports, job).state is JobState.CREATED
 
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert stored(ports, flow_id) == ["[0:0_2:0)", "[3:0_4:0)"]
     ended = job_of(ports, job)
@@ -119,7 +118,7 @@ def test_a_transaction_that_failed_or_may_have_is_decided_anew(
     # The first transaction of a flush reads the cursor; the second is the one that writes.
     database = ports.metadata._database  # type: ignore[attr-defined]
     ports.metadata._database = Failing(database)  # type: ignore[attr-defined]
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert len(attempts) >= 3
     assert stored(ports, flow_id) == ["[0:0_2:0)"]
@@ -145,7 +144,7 @@ def test_a_flow_changed_meanwhile_is_not_overwritten(ports: Ports) -> None:
                 flows.put(ports, flow_id, document, by="somebody")
             self.inner.note(*arguments)
 
-    segments.flush(with_ports(ports, inbox=Interrupted(ports.inbox)), shard_of(flow_id))
+    flushing.flush(with_ports(ports, inbox=Interrupted(ports.inbox)), shard_of(flow_id))
 
     with ports.metadata.read() as snapshot:
         flow = snapshot.flows([flow_id])[flow_id]
@@ -163,17 +162,17 @@ def test_a_worker_that_lost_its_lease_writes_nothing(ports: Ports) -> None:
 
         done = False
 
-        def read(self, *arguments: Any) -> Any:
-            entries = self.inner.read(*arguments)
+        def arrivals(self, *arguments: Any) -> Any:
+            entries = self.inner.arrivals(*arguments)
             if not self.done:
                 self.done = True
                 broker = ports.inbox._broker.redis  # type: ignore[attr-defined]
                 broker.delete(f"tams:lease:shard:{shard}")
                 submit(ports, flow_id, offer(flow_id, 1, 3))
-                segments.flush(ports, shard)
+                flushing.flush(ports, shard)
             return entries
 
-    segments.flush(with_ports(ports, inbox=Paused(ports.inbox)), shard)
+    flushing.flush(with_ports(ports, inbox=Paused(ports.inbox)), shard)
 
     assert stored(ports, flow_id) == ["[0:0_2:0)"]
     assert ports.inbox.waiting() == []
@@ -188,19 +187,19 @@ def test_who_finds_the_shard_taken_leaves_its_work_to_the_holder(ports: Ports) -
 
         done = False
 
-        def holds(self, *arguments: Any) -> Any:
-            found = self.inner.holds(*arguments)
-            if not found and not self.done:
+        def arrivals(self, *arguments: Any) -> Any:
+            found = self.inner.arrivals(*arguments)
+            if not self.done:
                 self.done = True
                 submit(ports, flow_id, offer(flow_id, 0, 2))
-                segments.flush(ports, shard)
+                flushing.flush(ports, shard)
                 assert stored(ports, flow_id) == []
             return found
 
-    segments.flush(with_ports(ports, inbox=Late(ports.inbox)), shard)
+    flushing.flush(with_ports(ports, inbox=Late(ports.inbox)), shard)
 
     assert ports.queue.rung == [shard]  # type: ignore[attr-defined]
-    segments.flush(ports, shard)
+    flushing.flush(ports, shard)
     assert stored(ports, flow_id) == ["[0:0_2:0)"]
 
 
@@ -209,11 +208,11 @@ def test_new_offers_are_found_after_the_broker_lost_everything(
 ) -> None:
     flow_id = put_flow(ports)
     submit(ports, flow_id, offer(flow_id, 0, 2))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     redis.Redis.from_url(services.facts["redis"]).flushall()
 
     job = submit(ports, flow_id, offer(flow_id, 2, 3))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert stored(ports, flow_id) == ["[0:0_2:0)", "[2:0_3:0)"]
     assert job_of(ports, job).state is JobState.DONE
@@ -224,14 +223,14 @@ def test_the_sweep_rings_for_a_doorbell_that_was_lost(ports: Ports) -> None:
     submit(ports, flow_id, offer(flow_id, 0, 2))
     ports.queue.answered(shard_of(flow_id))  # the ring is forgotten, nothing was flushed
 
-    segments.sweep(ports)
+    flushing.sweep(ports)
 
     assert ports.queue.rung == [shard_of(flow_id)]  # type: ignore[attr-defined]
 
 
 def test_a_shard_with_too_much_waiting_takes_no_more(ports: Ports) -> None:
     flow_id = put_flow(ports)
-    segments.flush(ports, shard_of(flow_id))  # whatever an earlier test left there
+    flushing.flush(ports, shard_of(flow_id))  # whatever an earlier test left there
     ports.inbox._high_water = 2  # type: ignore[attr-defined]
     submit(ports, flow_id, offer(flow_id, 0, 1))
     submit(ports, flow_id, offer(flow_id, 1, 2))
@@ -239,7 +238,7 @@ def test_a_shard_with_too_much_waiting_takes_no_more(ports: Ports) -> None:
     with pytest.raises(Unavailable, match="waiting to be registered"):
         submit(ports, flow_id, offer(flow_id, 2, 3))
 
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     assert stored(ports, flow_id) == ["[0:0_1:0)", "[1:0_2:0)"]
 
 
@@ -247,7 +246,7 @@ def test_with_too_much_waiting_a_post_is_503_before_anything_is_appended(
     services: Running, ports: Ports
 ) -> None:
     flow_id = put_flow(ports)
-    segments.flush(ports, shard_of(flow_id))  # whatever an earlier test left there
+    flushing.flush(ports, shard_of(flow_id))  # whatever an earlier test left there
     settings = Settings.from_env({**services.environ, "TAMS_INBOX_HIGH_WATER": "2"})
     full = build_ports(settings, Celery(broker=settings.redis_url))
     client = create_app(with_ports(full, queue=ports.queue)).test_client()
@@ -265,7 +264,7 @@ def test_with_too_much_waiting_a_post_is_503_before_anything_is_appended(
     assert int(answers[2].headers["Retry-After"]) > 0
     assert "2 requests waiting to be registered" in answers[2].json["summary"]
     assert len(ports.inbox.read(shard_of(flow_id), "0-0", 100)) == 2
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     assert len(stored(ports, flow_id)) == 4
 
 
@@ -273,7 +272,7 @@ def test_ten_thousand_segments_of_one_request_are_registered(ports: Ports) -> No
     flow_id = put_flow(ports)
     job = submit(ports, flow_id, *(offer(flow_id, n, n + 1) for n in range(10_000)))
 
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     ended = job_of(ports, job)
     assert (ended.state, ended.done, ended.failed) == (JobState.DONE, 10_000, 0)

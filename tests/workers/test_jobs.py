@@ -17,7 +17,7 @@ from schemas.domain.media_object import Controlled, Copy
 from schemas.domain.query import Listing, encoded
 from schemas.domain.timerange import ETERNITY
 from schemas.tables.definitions import FAILURES, JOBS
-from tasks import deletion, jobs, news, objects, segments
+from tasks import deletion, flushing, jobs, news, objects, segments
 from tasks.ports import JobChange, Ports, Work
 from tests.making import new_id
 from tests.workers.conftest import offer, put_flow, with_ports
@@ -80,7 +80,7 @@ def test_an_archived_job_is_what_it_was_with_its_failures_in_order(ports: Ports)
     flow_id = put_flow(ports)
     offers = [offer(flow_id, 0, 10), *(offer(flow_id, n, n + 1) for n in range(9))]
     job = submit(ports, flow_id, *offers)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     before = jobs.get(ports, job.id)
 
     jobs.archive(ports)
@@ -106,7 +106,7 @@ def test_a_job_that_goes_on_is_not_archived(ports: Ports) -> None:
 def test_a_job_nobody_follows_is_neither_archived_nor_listed(ports: Ports) -> None:
     flow_id = put_flow(ports)
     job = segments.submit(ports, flow_id, [offer(flow_id, 0, 1)], followed=False)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     jobs.archive(ports)
 
@@ -211,7 +211,7 @@ def test_the_sweep_calls_for_the_archive_when_something_ended(ports: Ports) -> N
 def test_jobs_expire_after_the_time_they_are_kept(ports: Ports) -> None:
     flow_id = put_flow(ports)
     job = submit(ports, flow_id, offer(flow_id, 0, 2), offer(flow_id, 1, 3))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     waiting = make(ports)
     jobs.archive(ports)
     forgotten_by_the_broker(ports, job)
@@ -302,13 +302,14 @@ def test_offers_that_are_not_decided_yet_are_refused_when_their_job_is_cancelled
     class CancelledMeanwhile(Through):
         """The job is cancelled after its first entry was decided."""
 
-        def answer(self, shard: int, decided: Any, now: Any) -> None:
-            self.inner.answer(shard, decided, now)
-            if decided and decided[-1].entry.job_id == job.id and not decided[-1].entry.last:
+        def answer(self, outcome: Any, now: Any) -> None:
+            self.inner.answer(outcome, now)
+            (decided,) = outcome.values()
+            if decided[-1].entry.job_id == job.id and not decided[-1].entry.last:
                 assert jobs.cancel(ports, job.id, 0).cancelling
 
     few = replace(ports.limits, flush_rows=100)
-    segments.flush(
+    flushing.flush(
         with_ports(ports, inbox=CancelledMeanwhile(ports.inbox), limits=few), shard_of(flow_id)
     )
     ended = jobs.get(ports, job.id)
@@ -323,15 +324,15 @@ def test_offers_that_are_not_decided_yet_are_refused_when_their_job_is_cancelled
 
 
 def test_a_cancelled_deletion_stops_between_steps_and_what_is_left_stays(ports: Ports) -> None:
-    ports = with_ports(ports, limits=replace(ports.limits, delete_rows=3))
+    ports = with_ports(ports, limits=replace(ports.limits, delete_rows=3, flush_seconds=0))
     flow_id = put_flow(ports)
     submit(ports, flow_id, *(offer(flow_id, n, n + 1) for n in range(8)))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     asked = deletion.request_segments(ports, flow_id, ETERNITY, None, by="me")
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     jobs.cancel(ports, JobId(asked.id), 0)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     request, job = deletion.get(ports, asked.id), jobs.get(ports, JobId(asked.id))
     assert (request.state, request.deleted) == (DeletionState.ERROR, 3)
@@ -350,7 +351,7 @@ def test_the_deletion_of_a_flow_cannot_be_cancelled(ports: Ports) -> None:
     with pytest.raises(Invalid, match="hidden already"):
         jobs.cancel(ports, JobId(asked.id), 0)
 
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
     assert jobs.get(ports, JobId(asked.id)).state is JobState.DONE
 
 

@@ -16,7 +16,7 @@ from schemas.domain.ingest import Measured, Notification, ProblemQuery, Shape, T
 from schemas.domain.query import Listing, SegmentQuery
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import NS_PER_S, TimeRange
-from tasks import flows, ingest, ingest_rules, objects, segments
+from tasks import flows, flushing, ingest, ingest_rules, objects
 from tasks.ports import Ports
 from tests.making import new_id, video
 from tests.workers.conftest import put_flow, with_ports
@@ -77,7 +77,7 @@ class Bucket:
         while self.ports.notices.waiting() or self.ports.inbox.waiting():
             ingest.drain(self.ports)
             for shard in self.ports.inbox.waiting():
-                segments.flush(self.ports, shard)
+                flushing.flush(self.ports, shard)
 
     def rule(self, **fields: object) -> None:
         document = {

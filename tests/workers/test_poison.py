@@ -9,7 +9,7 @@ import redis
 from schemas.domain.errors import Unavailable
 from schemas.domain.identifiers import ObjectId
 from schemas.domain.job import JobState
-from tasks import segments
+from tasks import flushing
 from tasks.ports import Ports
 from tests.services.running import Running
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
@@ -18,7 +18,7 @@ from tests.workers.test_flush import Crash, Through, job_of, shard_of, stored, s
 POISON = ObjectId("poison")
 
 
-class _Poisoned(Through):
+class Poisoned(Through):
     """A store that ends whoever asks for the poisoned object."""
 
     def __init__(self, inner: Any, error: BaseException) -> None:
@@ -31,7 +31,7 @@ class _Poisoned(Through):
 
 
 class _Snapshot(Through):
-    def __init__(self, inner: Any, store: _Poisoned) -> None:
+    def __init__(self, inner: Any, store: Poisoned) -> None:
         super().__init__(inner)
         self.store = store
 
@@ -47,7 +47,7 @@ def flush_as_the_sweep_would(ports: Ports, shard: int, error: type[BaseException
         if shard not in ports.inbox.waiting():
             return
         try:
-            segments.flush(ports, shard)
+            flushing.flush(ports, shard)
         except error:
             continue
     raise AssertionError("the shard does not empty")
@@ -55,7 +55,7 @@ def flush_as_the_sweep_would(ports: Ports, shard: int, error: type[BaseException
 
 @pytest.fixture(params=[Crash(), RuntimeError("cannot be")], ids=["crash", "error"])
 def poisoned(ports: Ports, request: pytest.FixtureRequest) -> Ports:
-    return with_ports(ports, metadata=_Poisoned(ports.metadata, request.param))
+    return with_ports(ports, metadata=Poisoned(ports.metadata, request.param))
 
 
 def test_the_culprit_is_put_aside_and_its_neighbours_are_registered(poisoned: Ports) -> None:
@@ -83,14 +83,14 @@ def test_the_culprit_is_put_aside_and_its_neighbours_are_registered(poisoned: Po
 
 
 def test_what_was_put_aside_is_replayed_or_discarded(ports: Ports) -> None:
-    poisoned = with_ports(ports, metadata=_Poisoned(ports.metadata, Crash()))
+    poisoned = with_ports(ports, metadata=Poisoned(ports.metadata, Crash()))
     flow_id = put_flow(ports)
     job = submit(ports, flow_id, offer(flow_id, 0, 1, POISON))
     flush_as_the_sweep_would(poisoned, shard_of(flow_id), Crash)
     (letter,) = [each for each in ports.dead_offers.all() if each.job_id == job.id]
 
     assert ports.dead_offers.replay(letter.id) == shard_of(flow_id)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert stored(ports, flow_id) == ["[0:0_1:0)"]
     assert ports.dead_offers.replay(letter.id) is None
@@ -114,12 +114,12 @@ def test_an_entry_nobody_can_read_is_put_aside(services: Running, ports: Ports) 
 def test_services_that_are_down_condemn_nothing(ports: Ports) -> None:
     flow_id = put_flow(ports)
     submit(ports, flow_id, offer(flow_id, 0, 1, POISON))
-    down = with_ports(ports, metadata=_Poisoned(ports.metadata, Unavailable("down")))
+    down = with_ports(ports, metadata=Poisoned(ports.metadata, Unavailable("down")))
 
     for _ in range(10):
         with pytest.raises(Unavailable):
-            segments.flush(down, shard_of(flow_id))
-    segments.flush(ports, shard_of(flow_id))
+            flushing.flush(down, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert down.metadata.deaths == 10  # type: ignore[attr-defined]
     assert stored(ports, flow_id) == ["[0:0_1:0)"]

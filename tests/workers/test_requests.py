@@ -1,5 +1,6 @@
 """A list costs as many requests to the database whether it shows one item or many."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ from infra.vast.session import Table
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import ProblemQuery
 from schemas.domain.query import ANY_TAGS, FlowQuery, Listing, SegmentQuery, SourceQuery
-from tasks import deletion, flows, ingest, objects, segments, sources
+from tasks import deletion, flows, flushing, ingest, objects, sources
+from tasks.listing import RememberedTimelines
 from tasks.ports import Ports
 from tests.making import new_id, video
 from tests.workers.conftest import offer, put_flow
@@ -40,7 +42,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], i
 
 def _register(ports: Ports, flow_id: FlowId, count: int, object_id: str | None = None) -> None:
     submit(ports, flow_id, *(offer(flow_id, n, n + 1, object_id) for n in range(count)))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def _collecting(ports: Ports, members: int) -> None:
@@ -50,16 +52,21 @@ def _collecting(ports: Ports, members: int) -> None:
     flows.put(ports, flow_id, video(flow_id, flow_collection=collected), by="test")
 
 
-def test_a_page_of_segments(ports: Ports, requests: Callable[[Callable[[], Any]], int]) -> None:
+@pytest.mark.parametrize("most_bytes", [0, 1 << 20])
+def test_a_page_of_segments(
+    ports: Ports, requests: Callable[[Callable[[], Any]], int], most_bytes: int
+) -> None:
     flow_id = put_flow(ports)
     _register(ports, flow_id, MANY)
 
     def page(limit: int) -> int:
         found = []
         asked = SegmentQuery(limit)
-        count = requests(lambda: found.append(segments.page(ports, flow_id, asked)))
-        ((shown, _),) = found
-        assert len(shown.items) == limit
+        fresh = RememberedTimelines(ports.metadata, ports.marks, most_bytes, time.monotonic)
+        count = requests(lambda: found.append(fresh.page(flow_id, asked)))
+        assert len(found[0].items) == limit
+        if most_bytes:
+            assert requests(lambda: fresh.page(flow_id, asked)) == 0
         return count
 
     assert page(MANY) <= page(1) <= 5

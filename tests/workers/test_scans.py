@@ -14,7 +14,7 @@ from schemas.domain.ingest import Notification
 from schemas.domain.job import JobState
 from schemas.domain.query import Listing
 from schemas.domain.scan import Scan
-from tasks import deletion, ingest, objects, scans, segments, storage
+from tasks import deletion, flushing, ingest, objects, scans, storage
 from tasks.ports import Ports, Work
 from tests.making import new_id
 from tests.services.running import Running
@@ -84,7 +84,7 @@ def taken_over(ports: Ports) -> list[str]:
 
 def act(ports: Ports, flow_id: FlowId) -> None:
     ingest.drain(ports)
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def test_what_nobody_told_of_becomes_a_segment_and_is_known_then(
@@ -164,7 +164,7 @@ def test_what_is_about_to_be_deleted_is_left_alone(ports: Ports, s3: Any, prefix
     scanned(ports, prefix)
     act(ports, flow_id)
     deletion.request_flow(ports, flow_id, by="test")
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     before = scanned(ports, prefix)
     objects.collect(ports)

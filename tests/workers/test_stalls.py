@@ -11,7 +11,7 @@ from schemas.domain.identifiers import FlowId
 from schemas.domain.query import Listing
 from schemas.domain.stall import IngestState, Stall
 from schemas.domain.timerange import ETERNITY
-from tasks import deletion, flows, segments, stalls
+from tasks import deletion, flows, flushing, stalls
 from tasks.ports import Ports
 from tests.making import new_id, video
 from tests.workers.conftest import offer, with_ports
@@ -54,7 +54,7 @@ def put_ingesting(ports: Ports, **more: Any) -> FlowId:
 def register(ports: Ports, flow_id: FlowId, *starts_s: int) -> None:
     """Segments of two seconds each, which arrive now."""
     submit(ports, flow_id, *(offer(flow_id, start, start + 2) for start in starts_s))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
 
 def state_of(ports: Ports, flow_id: FlowId) -> IngestState | None:
@@ -122,7 +122,7 @@ def test_only_refusals_because_of_taken_time_are_counted(ports: Ports) -> None:
 
     submit(ports, flow_id, taken, offer(flow_id, 1, 3), unknown)
     submit(ports, flow_id, taken, other_offset, offer(flow_id, 0, 2))
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert flow_of(ports, flow_id).inflow.refused_overlaps == 2
 
@@ -160,7 +160,7 @@ def test_deleting_segments_is_no_arrival(ports: Ports, clock: MovedClock) -> Non
     clock.pass_by(60)
 
     deletion.request_segments(ports, flow_id, ETERNITY, None, by="test")
-    segments.flush(ports, shard_of(flow_id))
+    flushing.flush(ports, shard_of(flow_id))
 
     assert flow_of(ports, flow_id).content.segments == 0
     assert state_of(ports, flow_id) is IngestState.STALLED

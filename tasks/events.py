@@ -22,6 +22,7 @@ from schemas.domain.collections import Collections
 from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collectors_of, next_of
 from schemas.domain.storage import UrlFilter
+from tasks import webhooks
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
 from tasks.urls import UrlWriter
@@ -62,10 +63,10 @@ def relay(ports: Ports) -> None:
         if not mine:  # the sweep calls until whoever had it is known to be gone
             return
         ports.queue.begun(Work.RELAY)
-        last, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
-        if last is not None:
-            ports.log_bell.tell(last)
-            ports.queue.call(Work.DISPATCH)
+        moved, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
+        if moved:
+            ports.log_bell.tell(moved[-1].sequence)
+            webhooks.call_for(ports, moved)
     if more:
         ports.queue.call(Work.RELAY)
 
@@ -162,14 +163,11 @@ def body(
     return event_json(event, write.of, with_object_timerange=with_object_timerange)
 
 
-def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[int | None, bool]]:
-    """Everything there is, up to some amount, in the log.
-
-    The place of the last event there, if there is something new; whether there is more to move.
-    """
+def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[list[Event], bool]]:
+    """Everything there is, up to some amount, in the log; whether there is more to move."""
     outbox = snapshot.outbox()
     if not outbox:
-        return Changes(), (None, False)
+        return Changes(), ([], False)
     moving = next_of(outbox, events=_EVENTS_AT_ONCE, segments=_SEGMENTS_AT_ONCE)
     log, collected = snapshot.event_log(), collections(snapshot)
     collectors = collectors_of(outbox, collected)
@@ -183,7 +181,7 @@ def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[int | None,
         )
     ]
     changes = Changes(add=tuple(events), replace=(EventLog(log.first, last),), remove=tuple(moving))
-    return changes, (last, len(moving) < len(outbox))
+    return changes, (events, len(moving) < len(outbox))
 
 
 def _details(

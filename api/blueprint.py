@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -48,6 +49,10 @@ class Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - as webargs has it
 
+    def _get_schema(self, argmap: Any, req: Request) -> Schema:  # noqa: ANN401 - as webargs has it
+        """One schema for all requests: it keeps nothing of them, and takes long to make."""
+        return _schema_of(argmap) if isinstance(argmap, type) else super()._get_schema(argmap, req)
+
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
         """The body; there may be none at all where the schema says so."""
         optional = getattr(schema, "body_optional", False)
@@ -60,6 +65,11 @@ class Parser(FlaskParser):
                 raise ValidationError({name: ["Is given more than once."]})
         args = in_force(req.args) if isinstance(schema, PagedSchema) else req.args
         return self._makeproxy(args, schema)
+
+
+@cache
+def _schema_of(kind: type[Schema]) -> Schema:
+    return kind()
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest has no types

@@ -57,7 +57,7 @@ def _filled(shown: Shown, write_urls: WriteUrls, *, with_object_timerange: bool)
         if with_object_timerange and timerange is not None:
             own = b'"object_timerange":"%s",' % timerange.encode()
             head = b"{" + own + head[1:]
-        yield b"".join((head, text[skipped : -len(_END)], write_urls(instances), _END))
+        yield head + text[skipped : -len(_END)] + write_urls(instances) + _END
 
 
 def _shown(segment: Segment, item: MediaObject | None) -> bytes:

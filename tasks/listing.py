@@ -16,7 +16,7 @@ from typing import Final
 
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.domain.identifiers import FlowId
-from schemas.domain.known import Known, Sighting, Stretch
+from schemas.domain.known import PER_FLOW, Known, Sighting, Stretch
 from schemas.domain.query import SegmentQuery, decoded, encoded
 from schemas.domain.strip import Shown, ShownPage, Strip
 from schemas.domain.timerange import TimeRange
@@ -151,12 +151,12 @@ class RememberedTimelines:
         found = [(s.used_s, id_, s) for id_, known in self._flows.items() for s in known.stretches]
         found.sort(key=lambda each: each[0], reverse=True)
         kept: dict[FlowId, set[Stretch]] = {}
-        self._bytes = 0
+        room = _LEFT * self._most_bytes
         for _, flow_id, stretch in found:
-            if self._bytes > _LEFT * self._most_bytes:
+            room -= stretch.size + (0 if flow_id in kept else PER_FLOW)
+            if room < 0:
                 break
             kept.setdefault(flow_id, set()).add(stretch)
-            self._bytes += stretch.size
         self._flows = {id_: self._flows[id_].with_only(left) for id_, left in kept.items()}
         self._bytes = sum(known.size for known in self._flows.values())
 

@@ -30,7 +30,10 @@ class UrlWriter:
 
     def __call__(self, instances: Sequence[Mapping[str, str]]) -> bytes:
         """The URLs, with commas between them."""
-        return b",".join([url for instance in instances for url in self._of(instance)])
+        written: list[bytes] = []
+        for instance in instances:
+            written += self._of(instance)
+        return b",".join(written)
 
     def of(self, item: MediaObject | None) -> list[dict[str, Any]]:
         """The URLs of an object; none of one that is not there."""
@@ -41,11 +44,10 @@ class UrlWriter:
         storage_id = instance.get("storage_id")
         if storage_id is None:
             return self._linked(Link(instance["label"], instance["url"]))
-        writers = self._backends.get(storage_id)
-        if writers is None:
-            writers = self._backends[storage_id] = list(self._writers(StorageId(storage_id)))
+        if storage_id not in self._backends:
+            self._backends[storage_id] = list(self._writers(StorageId(storage_id)))
         key = instance["key"]
-        return [write(key) for write in writers]
+        return [write(key) for write in self._backends[storage_id]]
 
     def _linked(self, link: Link) -> Iterator[bytes]:
         for kind in wanted(link, self._ports.media.backends, self._urls):
@@ -62,7 +64,7 @@ class UrlWriter:
 
 
 def _writer(head: bytes, make: Callable[[str], str]) -> Write:
-    return lambda key: b"%s%s}" % (head, orjson.dumps(make(key)))
+    return lambda key: head + orjson.dumps(make(key)) + b"}"
 
 
 def _kind(kind: Advertised) -> dict[str, Any]:

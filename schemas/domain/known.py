@@ -23,8 +23,8 @@ from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 
 # Stretches that meet become one as long as that has no more segments.
 _JOINED: Final = 1_000
-# What a flow takes up besides its stretches.
-_PER_FLOW: Final = 4_000
+PER_FLOW: Final = 4_000
+"""What a flow takes up besides its stretches, in bytes, about."""
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +92,7 @@ class Known:
     @property
     def size(self) -> int:
         """The memory it takes up, in bytes, roughly."""
-        return _PER_FLOW + sum(stretch.size for stretch in self.stretches)
+        return PER_FLOW + sum(stretch.size for stretch in self.stretches)
 
     def caught_up(self, marks: Sequence[Mark]) -> "Known":
         """The same once `marks` have been seen, which are all there are of the flow."""

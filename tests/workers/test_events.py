@@ -380,17 +380,17 @@ def test_who_cannot_have_its_turn_leaves_what_waits_to_the_sweep(
         assert len(posted(ports)) == 2
         events.sweep(ports)
 
-    assert ports.queue.called == [Work.RELAY]  # type: ignore[attr-defined]
+    assert Work.RELAY in ports.queue.called  # type: ignore[attr-defined]
 
 
 def test_the_sweep_calls_for_what_nobody_called_for(ports: Ports) -> None:
     events.sweep(ports)
-    assert ports.queue.called == []  # type: ignore[attr-defined]
+    assert Work.RELAY not in ports.queue.called  # type: ignore[attr-defined]
 
     put_flow(ports)
     events.sweep(ports)
 
-    assert ports.queue.called == [Work.RELAY]  # type: ignore[attr-defined]
+    assert Work.RELAY in ports.queue.called  # type: ignore[attr-defined]
 
 
 def test_of_two_changes_the_one_committed_last_is_told_last(ports: Ports) -> None:
@@ -660,7 +660,7 @@ def test_an_outbox_with_too_much_is_moved_part_by_part(ports: Ports) -> None:
 
     events.relay(ports)
     first = position(ports)
-    assert ports.queue.called == [Work.RELAY]  # type: ignore[attr-defined]
+    assert Work.RELAY in ports.queue.called  # type: ignore[attr-defined]
     events.relay(ports)
 
     assert (first - start, position(ports) - start) == (1_500, 3_000)

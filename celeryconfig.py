@@ -26,9 +26,7 @@ broker_connection_max_retries = None
 
 imports = ("tasks.celery_tasks",)
 task_default_queue = "interactive"
-task_routes = {
-    each.value: {"queue": "events"} for each in (Work.RELAY, Work.DISPATCH, Work.DELIVER)
-} | {
+task_routes = {each.value: {"queue": "events"} for each in (Work.RELAY, Work.DELIVER)} | {
     name: {"queue": "bulk"}
     for name in (
         *(TIDY, STALLS),

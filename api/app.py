@@ -28,7 +28,7 @@ from api import (
 from api.context import EXTENSION
 from api.cors import allow_origins
 from api.errors import register_errors
-from api.following import limit_followers
+from api.following import let_follow
 from api.idempotency import register_idempotency
 from api.links import serve_at
 from api.openapi import TamsApi
@@ -116,7 +116,7 @@ def create_app(ports: Ports, options: Options = Options()) -> Flask:  # noqa: B0
         },
     )
     register_idempotency(app)
-    limit_followers(app, ports.limits.followers)
+    let_follow(app, ports)
     api = TamsApi(app, ports.limits)
     api.register_converter(IdConverter, lambda _: {"type": "string", "pattern": _UUID})
     for module in _BLUEPRINTS:

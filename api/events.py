@@ -15,6 +15,7 @@ from api import event_stream
 from api.blueprint import Blueprint
 from api.context import ports
 from api.event_stream import BEAT_S, event_text
+from api.following import tail
 from schemas.domain.event import Event, EventType
 from schemas.http.examples import EVENT
 from schemas.http.queries import PLACE, PLACE_PATTERN, EventsAsked, EventsSchema
@@ -44,7 +45,7 @@ def follow_events(asked: EventsAsked) -> Response:
     """
     given = event_stream.last_event_id(asked.last_event_id, PLACE)
     after = None if given is None else int(given)
-    told = events.follow(ports(), asked.wanted, after, BEAT_S)
+    told = events.follow(ports(), tail(), asked.wanted, after, BEAT_S)
     return event_stream.stream(told, partial(_text, ports(), asked))
 
 

@@ -1,6 +1,7 @@
-"""How many requests of this process may wait for news of jobs at the same time.
+"""Requests of this process that wait for news, of jobs or of anything that happens.
 
-Each of them takes a thread of the web server, and the rest must be left for the others.
+* Each of them takes a thread of the web server, so there are only so many places for them.
+* Those that follow events read the log together.
 """
 
 from collections.abc import Iterator
@@ -10,17 +11,27 @@ from typing import Final, cast
 
 from flask import Flask, current_app
 
-_EXTENSION: Final = "tams-followers"
+from tasks.events import Tail
+from tasks.ports import Ports
+
+_PLACES: Final = "tams-followers"
+_TAIL: Final = "tams-tail"
 
 
-def limit_followers(app: Flask, most: int) -> None:
-    """Let at most so many follow at once."""
-    app.extensions[_EXTENSION] = BoundedSemaphore(most)
+def let_follow(app: Flask, ports: Ports) -> None:
+    """Let as many follow at once as the limits of `ports` say."""
+    app.extensions[_PLACES] = BoundedSemaphore(ports.limits.followers)
+    app.extensions[_TAIL] = Tail(ports)
+
+
+def tail() -> Tail:
+    """The end of the log of events."""
+    return cast("Tail", current_app.extensions[_TAIL])
 
 
 def places() -> BoundedSemaphore:
     """The places there are; who follows takes one, and gives it back."""
-    return cast("BoundedSemaphore", current_app.extensions[_EXTENSION])
+    return cast("BoundedSemaphore", current_app.extensions[_PLACES])
 
 
 @contextmanager

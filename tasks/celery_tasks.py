@@ -92,12 +92,6 @@ def relay(self: Operation) -> None:
     events.relay(self.ports)
 
 
-@shared_task(base=Operation, bind=True, name=Work.DISPATCH)
-def dispatch(self: Operation) -> None:
-    """Have webhooks sent to."""
-    deliveries.dispatch(self.ports)
-
-
 @shared_task(base=Operation, bind=True, name=Work.DELIVER)
 def deliver(self: Operation, webhook_id: WebhookId) -> None:
     """Send a webhook the next events."""
@@ -119,9 +113,9 @@ def tidy(self: Operation) -> None:
     scans.tidy(self.ports)
     stalls.forget(self.ports)
     events.forget(self.ports)
+    deliveries.tidy(self.ports)
     self.ports.queue.call(Work.COLLECT)
     self.ports.queue.call(Work.COPY)
-    self.ports.queue.call(Work.DISPATCH)
 
 
 @shared_task(base=Operation, bind=True, name=SWEEP)

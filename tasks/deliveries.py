@@ -1,8 +1,8 @@
 """Telling webhooks of events: in order, at least once, each on its own.
 
-* `dispatch` finds the webhooks there is something for; `deliver` sends to one of them, the next
-  page of the log, for a few seconds at most. So each has its turn, and one that is slow or silent
-  keeps nobody else waiting.
+* `deliver` sends one webhook the next page of the log, for a few seconds at most. So each has its
+  turn, and one that is slow or silent keeps nobody else waiting. The relay calls for it when there
+  is something the webhook wants (`tasks.webhooks.call_for`), and `tidy` when such a call got lost.
 * Nothing sleeps: a webhook that failed is found again by `sweep`, when its time has come.
 * A webhook moves on in one transaction per page. After a crash it is sent the rest of the page
   again; receivers tell by the ids of events.
@@ -39,37 +39,34 @@ _PAGE: Final = 250
 _NOT_TOLD: Final = Reply(silence="was not asked: an internal error, see the log")
 
 
-def dispatch(ports: Ports) -> None:
-    """Have every webhook that there is something for sent to."""
-    ports.queue.begun(Work.DISPATCH)
-    ports.deliveries.woken()
-    now = ports.clock.now()
-    with ports.metadata.read() as snapshot:
-        webhooks, end = snapshot.all_webhooks(), snapshot.event_log().last
-    for webhook in webhooks:
-        if webhook.is_due(now):
-            if webhook.position < end or webhook.status is WebhookStatus.CREATED:
-                ports.queue.call(Work.DELIVER, webhook.id)
-        elif webhook.is_active and webhook.next_try is not None:
-            ports.deliveries.wake(webhook.next_try)
-
-
-def sweep(ports: Ports) -> None:
-    """Call for a dispatch, if the time of a webhook has come."""
-    if ports.deliveries.is_due(ports.clock.now()):
-        ports.queue.call(Work.DISPATCH)
-
-
 def deliver(ports: Ports, webhook_id: WebhookId) -> None:
     """Send a webhook the next events; calls again when there are more."""
     ports.queue.begun(Work.DELIVER, webhook_id)
     with ports.deliveries.turn(webhook_id) as turn:
         if turn is None:  # whoever has it may have looked for more already
-            ports.deliveries.wake(ports.clock.now())
+            ports.deliveries.wake(webhook_id, ports.clock.now())
             return
         more = _tell(ports, webhook_id, turn)
     if more:
         ports.queue.call(Work.DELIVER, webhook_id)
+    sweep(ports)  # somebody may have come while the turn was taken
+
+
+def sweep(ports: Ports) -> None:
+    """Call for webhooks whose time has come."""
+    for webhook_id in ports.deliveries.due(ports.clock.now()):
+        ports.queue.call(Work.DELIVER, webhook_id)
+
+
+def tidy(ports: Ports) -> None:
+    """Call for every webhook that is not at the end of the log, in case nobody did."""
+    with ports.metadata.read() as snapshot:
+        webhooks, end = snapshot.all_webhooks(), snapshot.event_log().last
+    for webhook in webhooks:
+        if webhook.is_active and (
+            webhook.position < end or webhook.status is WebhookStatus.CREATED
+        ):
+            ports.queue.call(Work.DELIVER, webhook.id)
 
 
 def test(ports: Ports, webhook_id: WebhookId, *, by: str) -> Delivery:
@@ -125,7 +122,10 @@ def _tell(ports: Ports, webhook_id: WebhookId, turn: Turn) -> bool:
     """Send the next page of the log; whether there is more to be sent at once."""
     with ports.metadata.read() as snapshot:
         webhook = snapshot.webhooks([webhook_id]).get(webhook_id)
-        if webhook is None or not webhook.is_due(ports.clock.now()):
+        if webhook is None or not webhook.is_active:
+            return False
+        if webhook.next_try is not None and webhook.next_try > ports.clock.now():
+            ports.deliveries.wake(webhook.id, webhook.next_try)
             return False
         begin = max(webhook.position, snapshot.event_log().first - 1)
         page = snapshot.events_after(begin, _PAGE)
@@ -210,6 +210,6 @@ def _move(ports: Ports, webhook: Webhook, told: _Told) -> None:
     if moved is None or told.refusal is None:
         return
     if moved.next_try is not None:
-        ports.deliveries.wake(moved.next_try)
+        ports.deliveries.wake(webhook.id, moved.next_try)
     else:
         log.warning("webhook %s: %s", webhook.id, moved.fault and moved.fault.summary)

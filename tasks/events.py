@@ -7,12 +7,14 @@
 * It finds out who collects what the events are about, once for all of them.
 * Who follows the log is told every event that is wanted, in order, from any place in it that is
   kept; and that some were missed, if it is not.
+* Arrow is imported late: every process imports this module, and not every one needs that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 from typing import Any, Final
 
 from schemas.domain.changes import Changes
@@ -20,8 +22,7 @@ from schemas.domain.collections import Collections
 from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collectors_of, next_of
 from schemas.domain.storage import UrlFilter
-from schemas.http.events import event_json
-from schemas.tables.details import completed, inits_missing
+from tasks import webhooks
 from tasks.flows import collections
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
 from tasks.urls import UrlWriter
@@ -59,21 +60,22 @@ def announce(queue: TaskQueue) -> None:
 def relay(ports: Ports) -> None:
     """Move what is in the outbox into the log, and call again when there is more."""
     with ports.log_bell.turn() as mine:
-        if not mine:  # whoever has the turn looks once more after it
+        if not mine:  # the sweep calls until whoever had it is known to be gone
             return
         ports.queue.begun(Work.RELAY)
-        last = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
-        if last is not None:
-            ports.log_bell.tell(last)
-            ports.queue.call(Work.DISPATCH)
-    if _something_waits(ports):
-        ports.queue.begun(Work.RELAY)  # who was called meanwhile may have gone away
+        moved, more = ports.metadata.transact(lambda snapshot: _moved(ports, snapshot))
+        if moved:
+            ports.log_bell.tell(moved[-1].sequence)
+            webhooks.call_for(ports, moved)
+    if more:
         ports.queue.call(Work.RELAY)
 
 
 def sweep(ports: Ports) -> None:
     """Call for the relay when something is in the outbox."""
-    if _something_waits(ports):
+    with ports.metadata.read() as snapshot:
+        waiting = snapshot.posted()
+    if waiting:
         ports.queue.call(Work.RELAY)
 
 
@@ -92,16 +94,51 @@ def forget(ports: Ports) -> None:
         pass
 
 
-def follow(ports: Ports, wanted: EventFilter, after: int | None, beat_s: float) -> Iterator[Told]:
+class Tail:
+    """What comes next in the log, read once for all of a process who are at the same place."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._reading = Lock()
+        self._place = -1
+        self._events: Sequence[Event] = ()
+
+    def after(self, place: int) -> tuple[int, Sequence[Event]]:
+        """Some of the next events, and the place before them.
+
+        That is another one than `place` when the events after that are not kept any more.
+        """
+        with self._reading:
+            if place != self._place or not self._events:
+                self._place, self._events = self._read(place)
+            return self._place, self._events
+
+    def end(self) -> int:
+        """The place of the last event."""
+        with self._ports.metadata.read() as snapshot:
+            return snapshot.event_log().last
+
+    def _read(self, place: int) -> tuple[int, Sequence[Event]]:
+        with self._ports.metadata.read() as snapshot:
+            log = snapshot.event_log()
+            place = place if log.remembers(place) else log.first - 1
+            return place, snapshot.events_after(place, _TOLD_AT_ONCE)
+
+
+def follow(
+    ports: Ports, tail: Tail, wanted: EventFilter, after: int | None, beat_s: float
+) -> Iterator[Told]:
     """The events after a place in the log, by default from now on; never ends.
 
     Something comes at once, and then every `beat_s`, about.
     """
-    place = _end(ports) if after is None else after
+    place = tail.end() if after is None else after
     yield Reached(place)
     spoke, heard = ports.clock.now(), place
     while True:
-        forgotten, found, place = _next(ports, place)
+        start, found = tail.after(place)
+        forgotten = start != place
+        place = start
         if forgotten:
             yield Reset(place)
         chosen = [event for event in found if wanted(event)]
@@ -120,34 +157,17 @@ def body(
     ports: Ports, event: Event, urls: UrlFilter, *, with_object_timerange: bool
 ) -> dict[str, Any]:
     """The JSON that tells of `event`, with the URLs that `urls` lets through."""
+    from schemas.http.events import event_json  # noqa: PLC0415 - it takes Arrow
+
     write = UrlWriter(ports, urls)
     return event_json(event, write.of, with_object_timerange=with_object_timerange)
 
 
-def _end(ports: Ports) -> int:
-    with ports.metadata.read() as snapshot:
-        return snapshot.event_log().last
-
-
-def _next(ports: Ports, place: int) -> tuple[bool, list[Event], int]:
-    """Whether events after `place` were forgotten; the next ones, and the place before them."""
-    with ports.metadata.read() as snapshot:
-        log = snapshot.event_log()
-        forgotten = not log.remembers(place)
-        place = log.first - 1 if forgotten else place
-        return forgotten, snapshot.events_after(place, _TOLD_AT_ONCE), place
-
-
-def _something_waits(ports: Ports) -> bool:
-    with ports.metadata.read() as snapshot:
-        return snapshot.posted()
-
-
-def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, int | None]:
-    """Everything there is, up to some amount, in the log; the place of the last event there."""
+def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[list[Event], bool]]:
+    """Everything there is, up to some amount, in the log; whether there is more to move."""
     outbox = snapshot.outbox()
     if not outbox:
-        return Changes(), None
+        return Changes(), ([], False)
     moving = next_of(outbox, events=_EVENTS_AT_ONCE, segments=_SEGMENTS_AT_ONCE)
     log, collected = snapshot.event_log(), collections(snapshot)
     collectors = collectors_of(outbox, collected)
@@ -160,14 +180,16 @@ def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, int | None]:
             range(log.last + 1, last + 1), moving, details, strict=True
         )
     ]
-    moved = EventLog(log.first, last)
-    return Changes(add=tuple(events), replace=(moved,), remove=tuple(moving)), last
+    changes = Changes(add=tuple(events), replace=(EventLog(log.first, last),), remove=tuple(moving))
+    return changes, (events, len(moving) < len(outbox))
 
 
 def _details(
     snapshot: Snapshot, moving: list[Outgoing], collected: Collections
 ) -> list[dict[str, Any]]:
     """The details of events, with the init objects they lack and what their sources collect."""
+    from schemas.tables.details import completed, inits_missing  # noqa: PLC0415 - it takes Arrow
+
     missing = {name for each in moving for name in inits_missing(each.detail)}
     inits = snapshot.objects(missing) if missing else {}
     return [completed(each, inits, collected) for each in moving]

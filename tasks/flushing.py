@@ -13,6 +13,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from time import sleep
 from typing import Final
 
 from schemas.domain.changes import Changes, ShardCursor
@@ -36,6 +37,10 @@ _ATTEMPTS_TOGETHER: Final = 2
 _MOST_ATTEMPTS: Final = 6
 # While nothing comes, deletions are looked for so often.
 _LOOK_S: Final = 0.05
+# Fewer entries than these are waited for, in steps, for so long.
+_FEW: Final = 64
+_GATHER_S: Final = 0.002
+_GATHERING_S: Final = 0.012
 
 
 def flush(ports: Ports, shard: int) -> None:
@@ -82,6 +87,8 @@ class _Flusher:
         self._held: dict[int, _Held] = {}
         # How far the shards are decided, without those that others hold.
         self._positions = dict.fromkeys(shards, "")
+        # How many entries the last two batches had.
+        self._lately = (1, 1)
 
     def run(self, first: int) -> None:
         """Decide what comes; raises LeaseLost when somebody else went on with a shard."""
@@ -99,7 +106,7 @@ class _Flusher:
         began = busy = ports.clock.now()
         while self._positions:
             ports.queue.attend(first)
-            found = ports.inbox.arrivals(self._positions, limits.flush_rows, wait_s)
+            found = self._arrivals(wait_s)
             going = ports.inbox.scheduled(self._positions)
             self._decide({shard: found[shard] for shard in found if self._take(shard)})
             self._delete({shard: ids[0] for shard, ids in going.items() if self._take(shard)})
@@ -110,6 +117,27 @@ class _Flusher:
                 return
             if (now - began).total_seconds() > limits.flush_seconds:
                 return
+
+    def _arrivals(self, wait_s: float) -> dict[int, list[Entry]]:
+        """What has come; if several came lately, once as many are back, or nobody comes any more.
+
+        Who was answered together asks again at about the same time, and a commit costs the same for
+        all of them as for the first.
+        """
+        inbox, rows = self._ports.inbox, self._ports.limits.flush_rows
+        found = inbox.arrivals(self._positions, rows, wait_s)
+        came, expected = _size(found), sum(self._lately) if max(self._lately) > 1 else 1
+        waited_s = 0.0
+        while 0 < came < min(expected, _FEW) and waited_s < _GATHERING_S:
+            sleep(_GATHER_S)
+            waited_s += _GATHER_S
+            found = inbox.arrivals(self._positions, rows, 0)
+            came, before = _size(found), came
+            if came == before:
+                break
+        if came:
+            self._lately = (self._lately[1], came)
+        return found
 
     def left(self) -> list[int]:
         """A shard in which something waits that nobody else is about to decide, if there is one."""
@@ -259,6 +287,10 @@ class _Flusher:
             if cursor.position != held.cursor.position or cursor.epoch > held.lease.epoch:
                 raise LeaseLost(f"shard {shard} has moved on to {cursor.position}")
         return True
+
+
+def _size(found: Batch) -> int:
+    return sum(map(len, found.values()))
 
 
 def _decide(ports: Ports, registration: Registration, entry: Entry) -> Decided:

@@ -421,7 +421,10 @@ class LogBell(Protocol):
     """Who moves events from the outbox into the log, and who waits for more in it."""
 
     def turn(self) -> AbstractContextManager[bool]:
-        """The right to move them, a while apart; False when somebody else has it."""
+        """The right to move them, waited for; False when somebody else does not let it go.
+
+        One turn begins a while after the other.
+        """
 
     def tell(self, last: int) -> None:
         """Wake whoever waits: `last` is the place of the latest event in the log."""
@@ -617,14 +620,11 @@ class Deliveries(Protocol):
     def turn(self, webhook_id: WebhookId) -> AbstractContextManager[Turn | None]:
         """The right to send to a webhook, while the context lasts; None when another has it."""
 
-    def wake(self, moment: datetime) -> None:
-        """Have the webhooks looked at again, at that moment or earlier."""
+    def wake(self, webhook_id: WebhookId, moment: datetime) -> None:
+        """Have a webhook looked at again, at that moment or earlier."""
 
-    def woken(self) -> None:
-        """Note that the webhooks are looked at now."""
-
-    def is_due(self, now: datetime) -> bool:
-        """Whether the webhooks are to be looked at again."""
+    def due(self, now: datetime) -> list[WebhookId]:
+        """The webhooks that are to be looked at again now; who asks has to see to it."""
 
     def record(self, webhook_id: WebhookId, tried: Sequence[Delivery]) -> None:
         """Remember what was tried, in this order; the oldest go when there are too many."""
@@ -646,7 +646,6 @@ class Work(StrEnum):
     SCAN = "ingest.scan"
     CATCH_UP = "ingest.catch_up"
     RELAY = "events.relay"
-    DISPATCH = "webhooks.dispatch"
     DELIVER = "webhooks.deliver"
 
 

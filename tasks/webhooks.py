@@ -5,11 +5,13 @@
 * Only its owner may change a webhook.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from schemas.domain.changes import Changes
 from schemas.domain.errors import WebhookNotFound
+from schemas.domain.event import Event
 from schemas.domain.identifiers import WebhookId
 from schemas.domain.query import Page, WebhookQuery, page_of, position
 from schemas.domain.webhook import Terms, Webhook, WebhookStatus
@@ -50,7 +52,7 @@ def create(ports: Ports, terms: Terms, *, by: str) -> Webhook:
         return Changes(add=(webhook,)), webhook
 
     webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DISPATCH)
+    ports.queue.call(Work.DELIVER, webhook.id)
     return webhook
 
 
@@ -77,7 +79,7 @@ def change(ports: Ports, webhook_id: WebhookId, terms: Terms, *, by: str) -> Web
         return Changes(replace=(written,)), written
 
     webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DISPATCH)
+    ports.queue.call(Work.DELIVER, webhook.id)
     return webhook
 
 
@@ -119,8 +121,18 @@ def replay(ports: Ports, webhook_id: WebhookId, since: datetime, *, by: str) -> 
         return Changes(replace=(replayed,)), replayed
 
     webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DISPATCH)
+    ports.queue.call(Work.DELIVER, webhook.id)
     return webhook
+
+
+def call_for(ports: Ports, events: Sequence[Event]) -> None:
+    """Have `events`, which are in the log now, sent to the webhooks that want any of them."""
+    with ports.metadata.read() as snapshot:
+        webhooks = snapshot.all_webhooks()
+    now = ports.clock.now()
+    for webhook in webhooks:
+        if webhook.is_due(now) and any(map(webhook.filter, events)):
+            ports.queue.call(Work.DELIVER, webhook.id)
 
 
 def reseal(ports: Ports) -> int:

@@ -130,10 +130,12 @@ def worker(queues: str, concurrency: int | None, *, threads: bool) -> None:
     """Work on what waits in the queues."""
     configure_logging()
     from infra.bootstrap import preload
+    from infra.memory import settle
     from workers.app import app
     from workers.watchdog import Watchdog
 
     preload()  # once, before the children are forked
+    settle()
     Watchdog(app, queues.split(","), Settings.from_env().watchdog_s).watch()
     app.Worker(
         queues=queues,
@@ -252,8 +254,10 @@ def vast_local(
     The secret key is better given by TAMS_VAST_SECRET_KEY than on the command line.
     """
     configure_logging()
+    from infra.memory import settle
     from infra.vast_local import DEFAULT_SECRET_KEY, CannotStart, serve
 
+    settle()
     try:
         serve(
             host=host,

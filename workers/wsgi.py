@@ -1,6 +1,7 @@
 """What the web server loads."""
 
 from api import Options, create_app
+from infra.memory import settle
 from infra.settings import Settings
 from infra.telemetry import configure_logging
 from workers.app import connect
@@ -15,3 +16,4 @@ application = create_app(
         cors_origins=settings.cors_origins,
     ),
 )
+settle()

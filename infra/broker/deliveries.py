@@ -1,8 +1,8 @@
 """The `Deliveries`: whose turn it is, when to look again, and what was tried last.
 
 * One worker at a time tells a webhook of events.
-* When a webhook may be tried again stands in the database; here stands only the earliest of these
-  moments, so that looking costs nothing until it has come.
+* When a webhook may be tried again stands in the database; it stands here, too, so that looking
+  costs next to nothing until that has come.
 * The history of a webhook is its last tries, and is forgotten when there are none for a week. It is
   for people who look for what went wrong: it may be lost, deliveries depend on nothing here.
 """
@@ -21,7 +21,7 @@ from tasks.ports import Turn
 
 _KEPT: Final = 100
 _KEPT_S: Final = 604_800
-_NEXT: Final = "tams:webhooks:next"
+_WAITING: Final = "tams:webhooks:waiting"
 
 
 class RedisDeliveries:
@@ -36,21 +36,18 @@ class RedisDeliveries:
         with self._broker.lock(f"webhook:{webhook_id}") as lock:
             yield lock
 
-    def wake(self, moment: datetime) -> None:
-        """Have the webhooks looked at again, at that moment or earlier."""
+    def wake(self, webhook_id: WebhookId, moment: datetime) -> None:
+        """Have a webhook looked at again, at that moment or earlier."""
         with self._broker.translated() as client:
-            client.zadd(_NEXT, {"look": moment.timestamp()}, lt=True)
+            client.zadd(_WAITING, {webhook_id: moment.timestamp()}, lt=True)
 
-    def woken(self) -> None:
-        """Note that the webhooks are looked at now."""
-        with self._broker.translated() as client:
-            client.delete(_NEXT)
-
-    def is_due(self, now: datetime) -> bool:
-        """Whether the webhooks are to be looked at again."""
-        with self._broker.translated() as client:
-            moment = client.zscore(_NEXT, "look")
-        return moment is not None and moment <= now.timestamp()
+    def due(self, now: datetime) -> list[WebhookId]:
+        """The webhooks that are to be looked at again now; see `Deliveries.due`."""
+        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
+            pipe.zrangebyscore(_WAITING, "-inf", now.timestamp())
+            pipe.zremrangebyscore(_WAITING, "-inf", now.timestamp())
+            found, _ = pipe.execute()
+        return [WebhookId(each.decode()) for each in found]
 
     def record(self, webhook_id: WebhookId, tried: Sequence[Delivery]) -> None:
         """Remember what was tried, in this order, after all there is."""

@@ -1,6 +1,6 @@
 """The `LogBell`: a lock, and a stream whose only entry is called by the place of the last event.
 
-* Who has the lock keeps it until the pace is over, so that nobody looks again at once.
+* Who has the lock keeps it until the pace is over, and who comes meanwhile waits for that.
 * Place and name are the same number, so that who waits after a place waits for the names after it.
 """
 
@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 from infra.broker.connection import Broker
 
 _LAST: Final = "tams:events:last"
+_PATIENCE_S: Final = 5.0
+_POLL_S: Final = 0.02
 
 
 class RedisLogBell:
@@ -26,11 +28,16 @@ class RedisLogBell:
     @contextmanager
     def turn(self) -> Iterator[bool]:
         """The right to move events; see `LogBell.turn`."""
-        began = time.monotonic()
-        with self._broker.lock("relay") as lock:
-            yield lock is not None
-            if lock is not None:
-                time.sleep(max(0.0, began + self._pace_s - time.monotonic()))
+        deadline = time.monotonic() + self._pace_s + _PATIENCE_S
+        while time.monotonic() < deadline:
+            began = time.monotonic()
+            with self._broker.lock("relay") as lock:
+                if lock is not None:
+                    yield True
+                    time.sleep(max(0.0, began + self._pace_s - time.monotonic()))
+                    return
+            time.sleep(_POLL_S)
+        yield False
 
     def tell(self, last: int) -> None:
         """Wake whoever waits for something after a place before `last`."""

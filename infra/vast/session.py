@@ -90,6 +90,8 @@ class Table:
         if isin is None:
             return self._read(names, terms, limit)
         name, values = isin
+        if len(values) == 1:
+            return self._read(names, [*terms, Term(name, "=", values[0])], limit)
         parts = [
             self._read(names, [*terms, Term(name, "in", chunk)], limit)
             for chunk in _chunks(list(values), MOST_VALUES)
@@ -97,8 +99,10 @@ class Table:
         return pa.concat_tables(parts) if parts else self._empty(names)
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append `rows`."""
-        self._table.insert(pa.RecordBatch.from_pylist(list(rows), schema=self.schema))
+        """Append `rows`; columns without any value are left out."""
+        given = {name for row in rows for name, value in row.items() if value is not None}
+        schema = pa.schema([field for field in self.schema if field.name in given])
+        self._table.insert(pa.RecordBatch.from_pylist(list(rows), schema=schema))
 
     def update(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Overwrite the columns in `rows`, each with its `$row_id`; all have the same columns."""

@@ -1,7 +1,7 @@
 """The `MetadataStore` on VAST Database.
 
-* A snapshot remembers the `$row_id` of every record it read; replacing or removing a record
-  needs it, so that only what was read in the same transaction can be.
+* A snapshot remembers the row of every record it read; replacing or removing a record needs it, so
+  that only what was read in the same transaction can be. An update writes the columns that differ.
 * A flow that is being deleted is not there, except for those who ask for it.
 * A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
   of two that claim the same name at once, the database lets only one commit.
@@ -163,7 +163,7 @@ class VastSnapshot:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._row_ids: dict[tuple[str, object], int] = {}
+        self._rows: dict[tuple[str, object], rows.Row] = {}
         self._contents: dict[FlowId, Content] = {}
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
@@ -464,16 +464,15 @@ class VastSnapshot:
         removals: dict[str, list[int]] = defaultdict(list)
         for record in changes.remove:
             table = rows.table_of(record)
-            removals[table].append(self._row_ids[table, rows.key_of(record)])
+            removals[table].append(self._rows[table, rows.key_of(record)][ROW_ID])
         for table, row_ids in removals.items():
             self._transaction.table(table).delete(row_ids)
-        updates: dict[str, list[rows.Row]] = defaultdict(list)
+        updates: dict[str, list[tuple[rows.Row, rows.Row]]] = defaultdict(list)
         for record in changes.replace:
             table = rows.table_of(record)
-            row_id = self._row_ids[table, rows.key_of(record)]
-            updates[table].append({ROW_ID: row_id, **rows.to_row(record)})
-        for table, changed in updates.items():
-            self._transaction.table(table).update(changed)
+            updates[table].append((self._rows[table, rows.key_of(record)], rows.to_row(record)))
+        for table, replaced in updates.items():
+            self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
             inserts[rows.table_of(record)].append(rows.to_row(record))
@@ -495,11 +494,11 @@ class VastSnapshot:
         return self._kept(table, from_row, self._transaction.table(table).select(**conditions))
 
     def _kept(self, table: str, from_row: Callable[[rows.Row], R], found: pa.Table) -> list[R]:
-        """The records of rows of `table`, their row ids remembered."""
+        """The records of rows of `table`, the rows remembered."""
         records = []
         for row in found.to_pylist():
             record = from_row(row)
-            self._row_ids[table, rows.key_of(record)] = row[ROW_ID]
+            self._rows[table, rows.key_of(record)] = row
             records.append(record)
         return records
 
@@ -588,6 +587,19 @@ def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:
         "below": ("first_start", hull.end),
         "limit": _SPARE_ROWS * count,
     }
+
+
+def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row]:
+    """The columns in which any row differs from the one in its place, of all of them."""
+    changed = {
+        name
+        for old, new in replaced
+        for name, value in new.items()
+        if name not in old or old[name] != value
+    }
+    # A row that is replaced by its like is written all the same, so that others notice.
+    names = [name for name in replaced[0][1] if name in changed] or list(replaced[0][1])
+    return [{ROW_ID: old[ROW_ID], **{name: new[name] for name in names}} for old, new in replaced]
 
 
 def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:

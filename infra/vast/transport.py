@@ -79,7 +79,7 @@ class Connections:
         if self._open is not None and self._open.ended():
             self.close()
         if self._open is None:
-            self._open = _Connection(self._address, timeout)
+            self._open = _Connection(socket.create_connection(self._address, timeout))
         return self._open
 
     def _signature(self, method: str, path: str, query: str, body: bytes) -> dict[str, str]:
@@ -134,10 +134,10 @@ class _Answer:
 class _Connection:
     """An HTTP/1.1 connection; whatever is amiss is an OSError or a ValueError."""
 
-    def __init__(self, address: tuple[str, int], timeout: float) -> None:
-        self._socket = socket.create_connection(address, timeout)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._reader = self._socket.makefile("rb")
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._reader = connected.makefile("rb")
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Answer:
         """Send a request at once, head and body, and receive the answer whole."""
@@ -158,9 +158,11 @@ class _Connection:
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
-        """Close it."""
+        """Close it, which also happens when its thread has ended."""
         self._reader.close()
         self._socket.close()
+
+    __del__ = close
 
     def _line(self) -> str:
         line = self._reader.readline(_LONGEST_LINE)

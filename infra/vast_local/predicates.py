@@ -71,10 +71,11 @@ Value = bool | int | float | str | bytes | list["Value"]
 
 @dataclass(slots=True)
 class Condition:
-    """SQL text of a filter and its parameters in order."""
+    """SQL text of a filter, its parameters in order, and the columns it reads."""
 
     sql: str = "true"
     parameters: list[object] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _any_of(condition: Condition, choices: list[list[_Term]]) -> str:
 
 
 def _is_in(condition: Condition, node: Node, values: list[Value]) -> str:
-    column = _column(node)
+    column = _column(condition, node)
     if not node.is_indexed or len(values) > _MOST_PARAMETERS:
         condition.parameters.append(values)
         return f"{column} IN (SELECT unnest(?::{node.declared}[]))"
@@ -185,13 +186,13 @@ def _prefix(condition: Condition, terms: list[_Term]) -> str | None:
         return None
     if not pa.types.is_string(terms[0].node.type):
         return None
-    column = _column(terms[0].node)
+    column = _column(condition, terms[0].node)
     condition.parameters += [_text(lower), _text(lower)]
     return f"({column} >= ? AND starts_with({column}, ?))"
 
 
 def _compare(condition: Condition, term: _Term) -> str:
-    column = _column(term.node)
+    column = _column(condition, term.node)
     if term.name == "is_null":
         return f"{column} IS NULL"
     if term.name == "is_valid":
@@ -205,9 +206,10 @@ def _compare(condition: Condition, term: _Term) -> str:
     return f"{column} {_COMPARISONS[term.name]} {_literal(condition, term)}"
 
 
-def _column(node: Node) -> str:
+def _column(condition: Condition, node: Node) -> str:
     if not node.is_leaf or node.sql is None:
         raise Invalid("a filter reads plain columns and fields of structs")
+    condition.columns.add(node.column)
     return node.sql
 
 

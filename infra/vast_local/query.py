@@ -10,12 +10,13 @@
   to its last one; only if it did not is it read again, in order.
 * A few rows are read as rows, which costs half of what it costs to have DuckDB make Arrow;
   when there turn out to be more, they are read again.
-* A sorted table, or a projection that is named, is read in key order instead: NULL is the
-  greatest value, equal keys follow in row id order. The next row id of such a page is the
-  number of a place the transaction remembers, so the rows read so far may be deleted meanwhile.
+* A sorted table, or a projection, is read in key order instead: NULL is the greatest value,
+  equal keys follow in row id order. The next row id of such a page is the number of a place
+  the transaction remembers, so the rows read so far may be deleted meanwhile. A few rows are
+  put in order here, at less than it costs to plan it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,6 +108,18 @@ def sorted_by(query: Query, projection: Projection) -> Query:
     return replace(query, order=tuple(map(query.table.column, projection.sorted)))
 
 
+def suited(query: Query) -> Projection | None:
+    """Return a projection that has the query's columns and is sorted by what it filters."""
+    asked = {leaf.column for leaf in query.leaves} | query.condition.columns
+    for projection in query.table.projections:
+        names = (*projection.sorted, *projection.unsorted)
+        covered = {query.table.column(name).physical for name in names}
+        key = query.table.column(projection.sorted[0]).physical
+        if key in query.condition.columns and asked - {ROW_ID} <= covered:
+            return projection
+    return None
+
+
 def frames(query: Query, pages: Pages) -> Iterator[bytes]:
     """Return the response of a query from the pages of its sub-splits."""
     for stream, page in pages:
@@ -152,7 +165,7 @@ class Reader:
         if self._count(where) == rows.num_rows:
             rows = _in_order(rows)
         else:
-            rows, _ = self._read(where, parameters, limit, order=f"ORDER BY {ROW_ID}")
+            rows, _ = self._read(where, parameters, limit, [ROW_ID])
         rows = rows.slice(0, limit)
         return Page(rows, 1 + rows.column(ROW_ID)[-1].as_py())
 
@@ -164,8 +177,7 @@ class Reader:
             marks = [f"?::{types.sql(types.storage(c.field.type))}" for c in self._query.order]
             where.append(f"row({', '.join(key)}) > row({', '.join(marks)}, ?::BIGINT)")
             parameters += self._place(start)
-        order = "ORDER BY " + ", ".join(f"{name} NULLS LAST" for name in key)
-        rows, whole = self._read(where, parameters, limit + 1, order=order)
+        rows, whole = self._read(where, parameters, limit + 1, key)
         if whole and rows.num_rows <= limit:
             return Page(rows, protocol.FINISHED)
         rows = rows.slice(0, limit)
@@ -183,17 +195,25 @@ class Reader:
         return int(counted[0][0])
 
     def _read(
-        self, where: list[str], parameters: list[object], limit: int, *, order: str = ""
+        self, where: list[str], parameters: list[object], limit: int, key: Sequence[str] = ()
     ) -> tuple[pa.Table, bool]:
-        """Read rows as they come; the second value says whether the budget let all through."""
+        """Read rows as they come, or the first in the order of a key.
+
+        The second value says whether the budget let all through.
+        """
         statement = (
             f"SELECT {', '.join(self._columns)} FROM {self._query.table.physical} "  # noqa: S608
-            f"WHERE {_all(where)} {order} LIMIT "
+            f"WHERE {_all(where)}"
         )
+        order = " ORDER BY " + ", ".join(f"{name} NULLS LAST" for name in key) if key else ""
         few = self._few(statement, parameters, limit) if self._is_plain else None
+        if few is not None and key:
+            is_all = few.num_rows < limit
+            few = _by(key, few) if is_all else self._few(statement + order, parameters, limit)
         if few is not None and few.nbytes <= self._budget:
             return few, True
-        found = self._tx.cursor.sql(f"{statement}{limit}", params=parameters)
+        ordered = f"{statement}{order} LIMIT {limit}"
+        found = self._tx.cursor.sql(ordered, params=parameters)
         reader = found.to_arrow_reader(_BATCH_ROWS)
         batches, size = [], 0
         for batch in reader:
@@ -207,7 +227,7 @@ class Reader:
     def _few(self, statement: str, parameters: list[object], limit: int) -> pa.Table | None:
         """Read the rows if they are few; None if they are not."""
         most = min(limit, _FEW + 1)
-        rows = self._tx.execute(f"{statement}{most}", parameters).fetchall()
+        rows = self._tx.execute(f"{statement} LIMIT {most}", parameters).fetchall()
         if len(rows) > _FEW:
             return None
         if not rows:
@@ -234,6 +254,12 @@ def _schema(table: Table, columns: tuple[str, ...]) -> pa.Schema:
 def _in_order(rows: pa.Table) -> pa.Table:
     ids = rows.column(ROW_ID).to_numpy()
     return rows if (ids[1:] > ids[:-1]).all() else rows.take(np.argsort(ids))
+
+
+def _by(key: Sequence[str], rows: pa.Table) -> pa.Table:
+    if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
+        return rows
+    return rows.sort_by([(name, "ascending") for name in key])
 
 
 def _all(conditions: list[str]) -> str:

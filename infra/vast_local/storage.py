@@ -26,6 +26,11 @@ ROW_IDS_RESERVED = 1 << 16
 MEMORY_LIMIT = "2GB"
 """What DuckDB may hold in memory; beyond it, it spills into the data directory."""
 
+CHECKPOINT_AT = "128MiB"
+"""How much of the log a commit writes into the file at last, and is as long as that takes. Into a
+table with indexes it takes about as long for little as for much; to read so much of the log again
+after a crash takes half a second."""
+
 STATEMENTS_KEPT = 4096
 """Statements kept parsed."""
 
@@ -57,7 +62,12 @@ class Storage:
         data_dir.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = duckdb.connect(
-                data_dir / "vast.duckdb", config={"memory_limit": MEMORY_LIMIT, "threads": 1}
+                data_dir / "vast.duckdb",
+                config={
+                    "memory_limit": MEMORY_LIMIT,
+                    "checkpoint_threshold": CHECKPOINT_AT,
+                    "threads": 1,
+                },
             )
         except duckdb.IOException as error:
             if "lock" in str(error):

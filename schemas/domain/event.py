@@ -10,23 +10,28 @@
 * Filters look at what is around the detail of an event; the detail is what its body is made from.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from schemas.domain.collections import Collections, Collectors
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import EventId, FlowId, ObjectId, SourceId
-from schemas.domain.media_object import MediaObject
-from schemas.domain.segment import Segment
+from schemas.domain.media_object import Controlled, Instance, MediaObject
+from schemas.domain.segment import Link, Segment
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
 
-MOST_SEGMENTS: Final = 500
-"""The most segments one event tells of."""
+MOST_SEGMENTS: Final = 100
+"""The most segments one event tells of, if it is not too large with fewer."""
+
+# A cell of the database holds 128 KiB; this is about what the details of an event may take of it.
+_LARGEST: Final = 96_000
+# What a segment takes with its object and init object, beside names and addresses.
+_OF_SEGMENT: Final = 700
 
 
 class EventType(StrEnum):
@@ -197,7 +202,7 @@ def segments_added(
             flow.id,
             Added(tuple(some), _objects_of(some, objects)),
         )
-        for some in _split(segments, MOST_SEGMENTS)
+        for some in _split(segments, objects)
     ]
 
 
@@ -276,9 +281,44 @@ def _objects_of(
     return (*media.values(), *inits.values())
 
 
-def _split(segments: Sequence[Segment], size: int) -> Iterable[Sequence[Segment]]:
-    for start in range(0, len(segments), size):
-        yield segments[start : start + size]
+def _split(
+    segments: Iterable[Segment], objects: Mapping[ObjectId, MediaObject]
+) -> Iterator[list[Segment]]:
+    """`segments` in parts of limited number and size."""
+    part: list[Segment] = []
+    size = 0
+    for segment in segments:
+        item = objects[segment.object_id]
+        more = _OF_SEGMENT + _length(segment.object_id) + _size(item)
+        if item.init_object_id is not None and item.init_object_id in objects:
+            more += _size(objects[item.init_object_id])
+        if part and (len(part) == MOST_SEGMENTS or size + more > _LARGEST):
+            yield part
+            part, size = [], 0
+        part.append(segment)
+        size += more
+    if part:
+        yield part
+
+
+def _size(item: MediaObject) -> int:
+    """How many bytes the names and addresses of an object take, about."""
+    named = 2 * _length(item.id) + _length(item.init_object_id or "")
+    return named + sum(_length(text) for each in item.instances for text in _texts(each))
+
+
+def _texts(instance: Instance) -> tuple[str, str]:
+    match instance:
+        case Controlled(storage_id, key):
+            return storage_id, key
+        case Link(label, url):
+            return label, url
+        case _:
+            assert_never(instance)
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _among(ids: Collection[str], wanted: frozenset[str] | None) -> bool:

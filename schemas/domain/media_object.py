@@ -176,7 +176,8 @@ def as_media(
             f"within the timerange {known.timerange} of object {known.id}",
             field="timerange",
         )
-    return replace(known, instances=_with_links(known, offer.links, "get_urls"))
+    instances = _with_links(known, offer.links, "get_urls")
+    return known if instances == known.instances else replace(known, instances=instances)
 
 
 def require_not_rewritten(known: MediaObject, etag: str) -> None:
@@ -239,7 +240,7 @@ def _first_seen(offer: Offer, now: datetime) -> MediaObject:
             f"object {object_id} does not exist: ask for storage first, or give get_urls",
             field="object_id",
         )
-    return MediaObject(object_id, Role.ALLOCATED, now, ())
+    return MediaObject(object_id, Role.ALLOCATED, now, offer.links)
 
 
 def _as_dropped(object_id: ObjectId, item: Dropped, now: datetime) -> MediaObject:

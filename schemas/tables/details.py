@@ -1,12 +1,14 @@
 """What events tell of <-> JSON: the rows of the records it is made of, by table.
 
 * Columns that hold nothing are left out, so that a table may get more of them.
+* Columns that hold JSON are JSON here, not text within text: that would be larger.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
 
+import orjson
 import pyarrow as pa
 
 from schemas.domain.changes import Record
@@ -22,6 +24,7 @@ from schemas.tables import definitions as tables
 from schemas.tables import rows
 
 _COLLECTION: Final = "collection"
+_TEXTS: Final = ("document", "pace", "tags", "instances")
 _MOMENTS: Final = {
     name: [field.name for field in table if pa.types.is_timestamp(field.type)]
     for name, table in tables.TABLES.items()
@@ -96,9 +99,11 @@ def _written(records: Iterable[Flow | Source | Segment | MediaObject]) -> list[d
 
 
 def _without_nothing(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in rows.to_row(record).items() if value is not None}
+    row = {name: value for name, value in rows.to_row(record).items() if value is not None}
+    return row | {name: orjson.Fragment(row[name]) for name in _TEXTS if name in row}
 
 
 def _read(table: str, row: Mapping[str, Any]) -> rows.Row:
     moments = {name: datetime.fromisoformat(row[name]) for name in _MOMENTS[table] if name in row}
-    return {**dict.fromkeys(tables.TABLES[table].names), **row, **moments}
+    texts = {name: orjson.dumps(row[name]) for name in _TEXTS if name in row}
+    return {**dict.fromkeys(tables.TABLES[table].names), **row, **moments, **texts}

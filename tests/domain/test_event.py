@@ -1,11 +1,15 @@
 """Which events somebody wants, and what may be moved together."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 
 from schemas.domain.collections import Collections, Collectors
 from schemas.domain.event import (
+    MOST_SEGMENTS,
+    Added,
     Event,
     EventFilter,
     EventLog,
@@ -13,8 +17,14 @@ from schemas.domain.event import (
     Outgoing,
     collectors_of,
     next_of,
+    segments_added,
 )
-from schemas.domain.identifiers import EventId, FlowId, SourceId
+from schemas.domain.flow import Flow
+from schemas.domain.identifiers import EventId, FlowId, ObjectId, SourceId, StorageId
+from schemas.domain.media_object import Controlled, MediaObject, Role
+from schemas.domain.segment import Link, Segment
+from schemas.domain.timerange import TimeRange
+from schemas.tables.details import detail_of
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 NOBODY = Collections({}, {}, {})
@@ -87,6 +97,38 @@ def test_segments_count_too() -> None:
 
     assert [each.id for each in next_of(waiting, events=9, segments=10)] == ["a", "b"]
     assert [each.id for each in next_of(waiting, events=9, segments=1)] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["o", "o" * 1_000, "\u6f22" * 1_000, "o" * 20_000])
+def test_events_of_segments_fit_into_a_cell_of_the_database(name: str) -> None:
+    flow = Flow(FlowId("f"), {"source_id": "s"}, NOW, "", NOW, "", "")
+    init = an_object(f"{name} init")
+    media = [replace(an_object(f"{name} {n}"), init_object_id=init.id) for n in range(250)]
+    segments = [
+        Segment(flow.id, item.id, TimeRange(4 * n, 4 * n + 3), 2, 1, 2, 3)
+        for n, item in enumerate(media)
+    ]
+
+    told = segments_added(flow, segments, {item.id: item for item in (*media, init)}, NOW)
+
+    added = [each.subject for each in told if isinstance(each.subject, Added)]
+    assert [one for each in added for one in each.segments] == segments
+    assert all(len(each.segments) <= MOST_SEGMENTS for each in added)
+    assert all(each.objects[-1] == init for each in added)
+    assert max(len(orjson.dumps(detail_of(each))) for each in added) < 128 * 1_024
+
+
+def an_object(name: str) -> MediaObject:
+    places = (Controlled(StorageId("b"), f"objects/{name[:1_000]}"), Link("l", f"http://x/{name}"))
+    return MediaObject(
+        ObjectId(name),
+        Role.MEDIA,
+        NOW,
+        places,
+        content_type="video/mp4",
+        first_flow=FlowId("f"),
+        timerange=TimeRange(0, 9),
+    )
 
 
 def test_what_was_deleted_is_collected_as_it_was_before() -> None:

@@ -56,7 +56,10 @@ def test_killed_at_any_moment_it_keeps_exactly_what_was_committed(
 ):
     chance = random.Random(seed)
     server = start_server()
-    open_database(server).create("t", FIELDS)
+    db = open_database(server)
+    db.create("t", FIELDS)
+    with db.session.transaction() as tx:
+        db.table(tx, "t").create_projection("by_number", ["number"], ["writer", "part"])
     known = [Written() for _ in range(WRITERS)]
 
     for round_ in range(3):
@@ -88,5 +91,12 @@ def test_killed_at_any_moment_it_keeps_exactly_what_was_committed(
                 number in written.unknown
                 or [id_ for _, id_ in own] == written.confirmed[number][:PARTS]
             )
+    db = open_database(server)
+    with db.session.transaction() as tx:
+        table = db.table(tx, "t")
+        numbers = sorted({number for _, number, _, _ in rows})
+        for number in chance.sample(numbers, min(len(numbers), 20)):
+            read = table.select(["part"], table["number"] == number, db.config).read_all()
+            assert read.num_rows == sum(n == number for _, n, _, _ in rows)
     handed_out = [id_ for w in known for given in w.confirmed.values() for id_ in given]
     assert len(handed_out) == len(set(handed_out))

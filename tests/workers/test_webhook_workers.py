@@ -25,7 +25,7 @@ from schemas.domain.identifiers import SourceId, WebhookId
 from schemas.domain.source import Source
 from schemas.domain.webhook import Keys, Terms
 from tasks import deliveries, events, webhooks
-from tasks.ports import Ports, Work
+from tasks.ports import Ports
 from tests.making import new_id
 from tests.receiving import OK, Answer, Received, Receiver, receiving
 from tests.services.running import Running, clean_environment
@@ -84,10 +84,10 @@ def told(received: list[Received]) -> list[str]:
     return [each.event["event"]["source"]["id"] for each in received]
 
 
-def dispatching(ports: Ports) -> None:
+def tidying(ports: Ports) -> None:
     """What beat calls for; nobody else does here."""
     deliveries.sweep(ports)
-    ports.queue.call(Work.DISPATCH)
+    deliveries.tidy(ports)
 
 
 def test_a_worker_that_is_killed_in_mid_batch_loses_nothing(ports, environ, tmp_path):
@@ -103,13 +103,13 @@ def test_a_worker_that_is_killed_in_mid_batch_loses_nothing(ports, environ, tmp_
         receiver.answer = answer
         webhook_id = register(ports, receiver.url)
         happened = happen(ports, 30)
-        eventually(in_the_middle.is_set, lambda: dispatching(ports))
+        eventually(in_the_middle.is_set, lambda: tidying(ports))
         worker.kill()
         leave.set()
         before = len(receiver.received)
 
         worker.restart()
-        eventually(lambda: told(receiver.received)[-1] == happened[-1], lambda: dispatching(ports))
+        eventually(lambda: told(receiver.received)[-1] == happened[-1], lambda: tidying(ports))
         webhooks.delete(ports, webhook_id, by="me")
 
     arrived = told(receiver.received)
@@ -183,7 +183,7 @@ def _wait(holds: Any, seconds: float, ports: Ports) -> None:
     deadline = monotonic() + seconds
     while not holds():
         assert monotonic() < deadline, "not everything was told in time"
-        dispatching(ports)
+        deliveries.sweep(ports)
         sleep(0.5)
 
 

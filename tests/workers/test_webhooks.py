@@ -26,8 +26,8 @@ from tests.services.running import Running
 from tests.workers.conftest import with_ports
 
 DAY_S = 86_400
-# Every test has a time of its own: the log is that of all of them.
-TIMES = (datetime(2026, 11, 25, 12, tzinfo=UTC) + timedelta(days=30 * n) for n in count())
+# Every test has a time of its own, and none the present: the log is that of all of them.
+TIMES = (datetime(2016, 11, 25, 12, tzinfo=UTC) + timedelta(days=30 * n) for n in count())
 NO_KEYS = Keys()
 
 
@@ -120,16 +120,47 @@ def test_a_webhook_is_started_although_nothing_has_happened(ports, receiver):
     assert deliver(ports, webhook_id).status is WebhookStatus.STARTED
 
 
-def test_only_webhooks_that_something_is_there_for_are_called_for(ports, receiver):
+def test_only_webhooks_that_want_an_event_are_called_for(ports, receiver):
+    wanting = register(ports, receiver.url)
+    other = register(ports, receiver.url, events=["flows/deleted"])
+    for webhook_id in (wanting, other):
+        deliver(ports, webhook_id)
+
+    make_flows(ports, 1)
+
+    assert (Work.DELIVER, wanting) in ports.queue.called
+    assert (Work.DELIVER, other) not in ports.queue.called
+
+
+def test_a_webhook_is_called_for_again_when_a_call_got_lost(ports, receiver):
     webhook_id = register(ports, receiver.url)
     deliver(ports, webhook_id)
-
-    deliveries.dispatch(ports)
+    deliveries.tidy(ports)
     before = list(ports.queue.called)
     make_flows(ports, 1)
-    deliveries.dispatch(ports)
+    ports.queue.called.clear()
+
+    deliveries.tidy(ports)
 
     assert (Work.DELIVER, webhook_id) not in before
+    assert (Work.DELIVER, webhook_id) in ports.queue.called
+
+
+def test_a_webhook_that_waits_for_its_next_try_does_so_although_calls_got_lost(
+    ports, receiver, clock
+):
+    webhook_id = register(ports, receiver.url)
+    make_flows(ports, 1)
+    receiver.answer = answers(500)
+    failed = deliver(ports, webhook_id)
+    assert ports.deliveries.due(failed.next_try) == [webhook_id]  # and it is forgotten
+
+    deliveries.tidy(ports)
+    deliver(ports, webhook_id)  # which is too early
+    clock.moment = failed.next_try
+    deliveries.sweep(ports)
+
+    assert len(receiver.received) == 1
     assert (Work.DELIVER, webhook_id) in ports.queue.called
 
 
@@ -171,12 +202,10 @@ def test_a_receiver_that_fails_is_tried_again_when_its_time_has_come(ports, rece
     receiver.answer = answers(200, 500)
 
     failed = deliver(ports, webhook_id)
-    deliveries.dispatch(ports)
     deliver(ports, webhook_id)  # too early
-    early, called_early = told(receiver), _called_for(ports)
+    early, called_early = told(receiver), _called_for(ports, webhook_id)
     clock.go_on(2)
-    called = _called_for(ports)
-    deliveries.dispatch(ports)
+    called = _called_for(ports, webhook_id)
     recovered = deliver(ports, webhook_id)
 
     assert early == made[:2]
@@ -187,11 +216,11 @@ def test_a_receiver_that_fails_is_tried_again_when_its_time_has_come(ports, rece
     assert (recovered.failures, recovered.failing_since, recovered.next_try) == (0, None, None)
 
 
-def _called_for(ports: Ports) -> bool:
-    """Whether the sweep calls for a dispatch."""
-    ports.queue.begun(Work.DISPATCH)
+def _called_for(ports: Ports, webhook_id: WebhookId) -> bool:
+    """Whether the sweep calls for a webhook."""
+    ports.queue.begun(Work.DELIVER, webhook_id)
     deliveries.sweep(ports)
-    return Work.DISPATCH in ports.queue.called
+    return (Work.DELIVER, webhook_id) in ports.queue.called
 
 
 def test_a_try_after_a_failure_begins_with_what_failed_and_with_its_id(ports, receiver, clock):
@@ -226,8 +255,8 @@ def test_pauses_grow_until_the_webhook_is_given_up_with_the_reason(ports, receiv
     assert f"{len(receiver.received)} tries" in webhook.fault.summary
     assert webhook.fault.time == clock.now()
     clock.go_on(DAY_S)
-    deliveries.dispatch(ports)
-    assert (Work.DELIVER, webhook_id) not in ports.queue.called
+    deliveries.tidy(ports)
+    assert not _called_for(ports, webhook_id)
 
 
 def test_pauses_are_drawn_anew_between_nothing_and_their_bound(ports, receiver, clock):
@@ -239,7 +268,8 @@ def test_pauses_are_drawn_anew_between_nothing_and_their_bound(ports, receiver, 
     pauses = []
 
     for _ in range(3):
-        webhook = deliver(ports, webhook_id)
+        deliveries.deliver(ports, webhook_id)
+        webhook = webhooks.get(ports, webhook_id)
         pauses.append((webhook.next_try - clock.now()).total_seconds())
         clock.moment = webhook.next_try
 
@@ -332,8 +362,9 @@ def test_a_webhook_in_error_cannot_be_disabled(ports, receiver):
 def test_what_happens_while_a_webhook_is_disabled_is_not_for_it(ports, receiver):
     webhook_id = register(ports, receiver.url)
     disabled = disable(ports, webhooks.get(ports, webhook_id))
+    ports.queue.called.clear()
     make_flows(ports, 1)
-    deliveries.dispatch(ports)
+    deliveries.tidy(ports)
     called = list(ports.queue.called)
     deliver(ports, webhook_id)
 
@@ -503,12 +534,13 @@ def test_one_worker_at_a_time_sends_to_a_webhook(ports, receiver, clock):
     arrived.wait(10)
 
     deliveries.deliver(ports, webhook_id)
-    called_again = ports.deliveries.is_due(clock.now())
+    called_before = (Work.DELIVER, webhook_id) in ports.queue.called
     leave.set()
     sending.join()
 
     assert len(receiver.received) == 1
-    assert called_again  # in case the one who sends has looked for more already
+    assert not called_before
+    assert (Work.DELIVER, webhook_id) in ports.queue.called  # by the one who sent, in case
 
 
 def test_a_receiver_that_hangs_keeps_nobody_else_waiting(ports, receiver):

@@ -86,9 +86,12 @@ def _starts(call: Call, sub_splits: int) -> tuple[tuple[int, int], ...]:
 
 
 def _projected(call: Call, asked: Query) -> Query:
-    """Return the query, ordered by the projection it names."""
+    """Return the query, ordered by the projection it names or the one that suits it."""
     name = call.parameters.get("name")
-    return query.sorted_by(asked, asked.table.projection(name)) if name else asked
+    if name:
+        return query.sorted_by(asked, asked.table.projection(name))
+    suited = call.flag("tabular-enable-sorted-projections") and query.suited(asked)
+    return query.sorted_by(asked, suited) if suited else asked
 
 
 def _estimate(rows: int) -> bytes:

@@ -129,7 +129,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
 
     broker = Broker(settings.redis_url)
     queue = CeleryQueue(app, broker, flush=FLUSH, flushers=settings.flushers)
-    ids, marks = RandomIds(), RedisMarks(broker)
+    ids, marks = RandomIds(), RedisMarks(settings.redis_url)
     tell = Telling(marks, partial(events.announce, queue))
     metadata = VastMetadataStore(Database(settings.vast), ids, tell)
     most_bytes = settings.api_cache_mb << 20

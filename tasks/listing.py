@@ -20,7 +20,6 @@ from schemas.domain.known import PER_FLOW, Known, Sighting, Stretch
 from schemas.domain.query import SegmentQuery, decoded, encoded
 from schemas.domain.strip import Shown, ShownPage, Strip
 from schemas.domain.timerange import TimeRange
-from schemas.strips import strip_of
 from tasks.ports import Marks, MetadataStore, Snapshot
 
 # A miss reads at least so many segments, where somebody is likely to want the next ones, too.
@@ -58,7 +57,7 @@ class RememberedTimelines:
             return _page(self._remembered(flow_id, known, query), query)
         with self._metadata.read() as snapshot:
             exists = flow_id in snapshot.flows([flow_id])
-            return _page([_read(snapshot, flow_id, query)] if exists else [], query)
+            return _page([snapshot.strip(flow_id, query)] if exists else [], query)
 
     def _known(self, flow_id: FlowId) -> Known | None:
         """What is known of a flow and still true; None when nobody can say what is."""
@@ -110,7 +109,7 @@ class RememberedTimelines:
             known = self._look(flow_id, known, snapshot)
             count = self._ahead(known, unknown, query)
             more = SegmentQuery(count, unknown, reverse_order=descending)
-            strip = _read(snapshot, flow_id, more)
+            strip = snapshot.strip(flow_id, more)
         if len(strip) <= count:
             span = unknown
         elif descending:
@@ -180,13 +179,3 @@ def _page(strips: list[Strip], query: SegmentQuery) -> ShownPage:
         last = shown.strips[-1].hull
         next_key = encoded([last.start if query.reverse_order else last.end])
     return ShownPage(shown, next_key, query.limit)
-
-
-def _read(snapshot: Snapshot, flow_id: FlowId, query: SegmentQuery) -> Strip:
-    """The first `query.limit + 1` segments that a query asks for."""
-    segments = snapshot.segments(flow_id, query)
-    if query.reverse_order:
-        segments.reverse()
-    objects = snapshot.objects_of(flow_id, segments)
-    inits = {o.init_object_id for o in objects.values() if o.init_object_id is not None}
-    return strip_of(segments, objects | snapshot.objects(inits) if inits else objects)

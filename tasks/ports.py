@@ -47,7 +47,7 @@ from schemas.domain.source import Source
 from schemas.domain.stall import Patience, Stall
 from schemas.domain.storage import StorageBackend
 from schemas.domain.stream import Stream
-from schemas.domain.strip import ShownPage
+from schemas.domain.strip import ShownPage, Strip
 from schemas.domain.timerange import TimeRange
 from schemas.domain.webhook import Webhook
 from tasks.takers import Takers
@@ -97,6 +97,9 @@ class Snapshot(Protocol):
 
     def segments(self, flow_id: FlowId, query: SegmentQuery) -> list[Segment]:
         """The first `query.limit + 1` segments of a flow that `query` asks for, in its order."""
+
+    def strip(self, flow_id: FlowId, query: SegmentQuery) -> Strip:
+        """The same, always in order of time, as they are shown."""
 
     def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
         """The hull of those segments of a flow that overlap `within`."""

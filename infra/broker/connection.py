@@ -19,6 +19,7 @@ from schemas.domain.errors import Unavailable
 from tasks.ports import LeaseLost
 
 _LEASE_MS: Final = 10_000
+_CONNECT_S: Final = 5.0
 
 _RENEW: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -33,9 +34,12 @@ return 0
 class Broker:
     """One connection pool, whose failures are `Unavailable`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
         self.redis = redis.Redis.from_url(
-            url, socket_timeout=60, socket_connect_timeout=5, retry=Retry(NoBackoff(), 1)
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(timeout_s, _CONNECT_S),
+            retry=Retry(NoBackoff(), 1),
         )
 
     @contextmanager

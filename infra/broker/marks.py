@@ -2,6 +2,7 @@
 
 * Only who remembers a flow makes its list; where there is none, nobody has to be told.
 * A list is short and does not live long. Who misses what they saw last in it forgets everything.
+* Who reads can do without and does not wait for long; who leaves a mark cannot.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from schemas.domain.timerange import NEVER, TimeRange
 
 _MOST: Final = 64
 _KEPT_S: Final = 600
+_PATIENCE_S: Final = 1.0
 
 # Key: list. Arguments: mark, seconds.
 _FIRST: Final = """
@@ -38,15 +40,16 @@ end
 class RedisMarks:
     """The `Marks` of one broker."""
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._first = broker.redis.register_script(_FIRST)
-        self._leave = broker.redis.register_script(_LEAVE)
+    def __init__(self, url: str) -> None:
+        self._broker = Broker(url)
+        self._impatient = Broker(url, timeout_s=_PATIENCE_S)
+        self._first = self._impatient.redis.register_script(_FIRST)
+        self._leave = self._broker.redis.register_script(_LEAVE)
 
     def newest(self, flow_id: FlowId) -> Mark:
         """The newest mark of a flow; see `Marks.newest`."""
         key = _key(flow_id)
-        with self._broker.translated() as client:
+        with self._impatient.translated() as client:
             found = cast("bytes | None", client.lindex(key, 0))
             if found is None:
                 found = cast("bytes", self._first([key], [_text(NEVER), _KEPT_S]))
@@ -54,7 +57,7 @@ class RedisMarks:
 
     def all(self, flow_id: FlowId) -> list[Mark]:
         """The marks of a flow, the newest first; see `Marks.all`."""
-        with self._broker.translated() as client:
+        with self._impatient.translated() as client:
             found = cast("list[bytes]", client.lrange(_key(flow_id), 0, -1))
         return [_mark(text) for text in found]
 

@@ -22,6 +22,7 @@ from zlib import crc32
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from infra.vast import strips
 from infra.vast.coverage import coverage_of
 from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
@@ -57,6 +58,7 @@ from schemas.domain.sighting import Sighting
 from schemas.domain.source import Source
 from schemas.domain.stall import Stall
 from schemas.domain.stream import Stream
+from schemas.domain.strip import Strip
 from schemas.domain.timerange import NEVER, TimeRange
 from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
@@ -218,15 +220,8 @@ class VastSnapshot:
         ids = {segment.object_id for segment in segments}
         if len(ids) < _FEW_NEIGHBOURS:
             return self.objects(ids)
-        starts = [segment.timerange.start for segment in segments]
-        near = self._records(
-            tables.OBJECTS,
-            rows.object_from,
-            equal={"first_flow": flow_id},
-            since=("first_start", min(starts)),
-            below=("first_start", max(starts) + 1),
-            limit=_SPARE_ROWS * len(ids),
-        )
+        hull = TimeRange.hull(segment.timerange for segment in segments)
+        near = self._records(tables.OBJECTS, rows.object_from, **_near(flow_id, hull, len(ids)))
         found = {item.id: item for item in near if item.id in ids}
         missing = ids - found.keys()
         return found | self.objects(missing) if missing else found
@@ -255,6 +250,16 @@ class VastSnapshot:
         if not query.remaining:
             return []
         return self._kept(tables.SEGMENTS, rows.segment_from, self._first(flow_id, query))
+
+    def strip(self, flow_id: FlowId, query: SegmentQuery) -> Strip:
+        """The same in order of time, to be shown."""
+        found = None
+        if query.remaining:
+            found = self._first(flow_id, query, strips.SEGMENT_COLUMNS)
+        if found is None or not found.num_rows:
+            return Strip.empty()
+        found = found.take(pc.sort_indices(found, sort_keys=[("start", "ascending")]))
+        return strips.strip_of(found, self._objects_shown(flow_id, found))
 
     def hull(self, flow_id: FlowId, within: TimeRange) -> TimeRange:
         """The hull of those segments of a flow that overlap `within`."""
@@ -522,7 +527,25 @@ class VastSnapshot:
     ) -> list[Segment]:
         return self._records(tables.SEGMENTS, rows.segment_from, equal=equal, isin=isin, span=span)
 
-    def _first(self, flow_id: FlowId, query: SegmentQuery) -> pa.Table:
+    def _objects_shown(self, flow_id: FlowId, segments: pa.Table) -> pa.Table:
+        """The objects of neighbouring segments, and the init objects of these, as far as shown."""
+        table, columns = self._transaction.table(tables.OBJECTS), strips.OBJECT_COLUMNS
+        missing = segments["object_id"].unique()
+        parts = []
+        if len(missing) >= _FEW_NEIGHBOURS:
+            hull = TimeRange(segments["start"][0].as_py(), segments["end"][-1].as_py())
+            parts.append(table.select(columns, **_near(flow_id, hull, len(missing))))
+            missing = missing.filter(pc.invert(pc.is_in(missing, parts[0]["id"].combine_chunks())))
+        if len(missing):
+            parts.append(table.select(columns, isin=("id", missing.to_pylist())))
+        inits = pa.concat_tables(parts)["init_object_id"].drop_null().unique()
+        if len(inits):
+            parts.append(table.select(columns, isin=("id", inits.to_pylist())))
+        return pa.concat_tables(parts)
+
+    def _first(
+        self, flow_id: FlowId, query: SegmentQuery, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         """Rows of the first `query.limit + 1` segments that `query` asks for, in its order."""
         table = self._transaction.table(tables.SEGMENTS)
         equal: dict[str, object] = {"flow_id": flow_id}
@@ -536,7 +559,9 @@ class VastSnapshot:
         search = Search.begin(query.remaining, wanted, content, descending=descending)
         parts = []
         while search.goes_on:
-            part = table.select(equal=equal, span=search.window, limit=_SPARE_ROWS * wanted)
+            part = table.select(
+                columns, equal=equal, span=search.window, limit=_SPARE_ROWS * wanted
+            )
             if part.num_rows >= _SPARE_ROWS * wanted:
                 bounds = zip(part["start"].to_pylist(), part["end"].to_pylist(), strict=True)
                 search = search.narrower([TimeRange(*each) for each in bounds])
@@ -552,6 +577,16 @@ class VastSnapshot:
         if flow_id not in self._contents:
             self.flows([flow_id], going=True)
         return self._contents.get(flow_id, Content())
+
+
+def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:
+    """The condition on objects that were new with segments of a flow that begin within `hull`."""
+    return {
+        "equal": {"first_flow": flow_id},
+        "since": ("first_start", hull.start),
+        "below": ("first_start", hull.end),
+        "limit": _SPARE_ROWS * count,
+    }
 
 
 def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row]:

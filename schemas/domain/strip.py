@@ -3,7 +3,7 @@
 * A segment is its two cuts and two texts: the JSON that is the same for everybody, and what the
   rest is made from for each request.
 * Texts of neighbours are one text: to show many is to copy once, and no object stands for a
-  segment.
+  segment. How texts begin and end alike is kept once.
 * A strip never changes. A part of one shares its memory, unless it is a small part.
 """
 
@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import AnyStr
 
 from schemas.domain.timerange import NEVER, TimeRange
 
@@ -31,6 +32,9 @@ class Texts:
     def of(cls, texts: Sequence[bytes]) -> "Texts":
         """These texts."""
         return cls(b"".join(texts), array("I", accumulate(map(len, texts), initial=0)))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
 
     def between(self, first: int, last: int) -> bytes:
         """The texts from number `first` up to, not including, number `last`."""
@@ -55,13 +59,53 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Some texts that begin and end alike, of which what is between is kept."""
+
+    before: bytes
+    middles: Texts
+    after: bytes
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> "Alike":
+        """These texts."""
+        if not texts:
+            return cls(b"", Texts.of([]), b"")
+        before = beginning(min(texts), max(texts))
+        rests = [text[len(before) :][::-1] for text in texts]
+        after = beginning(min(rests), max(rests))[::-1]
+        return cls(before, Texts.of([rest[len(after) :][::-1] for rest in rests]), after)
+
+    def each(self, first: int, last: int) -> Iterator[bytes]:
+        """The texts from number `first` up to, not including, number `last`."""
+        return (self.before + middle + self.after for middle in self.middles.each(first, last))
+
+    def part(self, first: int, last: int) -> "Alike":
+        """The same, without the others."""
+        return Alike(self.before, self.middles.part(first, last), self.after)
+
+    def followed_by(self, others: "Alike") -> "Alike":
+        """These and `others`."""
+        if (self.before, self.after) == (others.before, others.after):
+            return Alike(self.before, self.middles.followed_by(others.middles), self.after)
+        lengths = len(self.middles), len(others.middles)
+        return Alike.of([*self.each(0, lengths[0]), *others.each(0, lengths[1])])
+
+
+def beginning(first: AnyStr, last: AnyStr) -> AnyStr:
+    """How the first and the last of some texts in order begin, and so do all of them."""
+    pairs = enumerate(zip(first, last, strict=False))
+    return first[: next((place for place, (a, b) in pairs if a != b), len(first))]
+
+
+@dataclass(frozen=True, slots=True)
 class _Reel:
     """What strips are parts of: columns of the same length, in order of time."""
 
     starts: "array[int]"
     ends: "array[int]"
     shown: Texts
-    sources: Texts
+    sources: Alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +117,14 @@ class Strip:
     last: int
 
     @classmethod
-    def of(
-        cls,
-        timeranges: Iterable[TimeRange],
-        shown: Sequence[bytes],
-        sources: Sequence[bytes],
-    ) -> "Strip":
+    def of(cls, starts: "array[int]", ends: "array[int]", shown: Texts, sources: Alike) -> "Strip":
         """Segments in order of time, with what is shown of each and what the rest is made from."""
-        spans = list(timeranges)
-        starts = array("q", (span.start for span in spans))
-        ends = array("q", (span.end for span in spans))
-        return cls(_Reel(starts, ends, Texts.of(shown), Texts.of(sources)), 0, len(spans))
+        return cls(_Reel(starts, ends, shown, sources), 0, len(starts))
+
+    @classmethod
+    def empty(cls) -> "Strip":
+        """No segments."""
+        return cls.of(array("q"), array("q"), Texts.of([]), Alike.of([]))
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -98,7 +139,7 @@ class Strip:
     @property
     def size(self) -> int:
         """The memory it takes up, in bytes."""
-        shown, sources = self.reel.shown.ends, self.reel.sources.ends
+        shown, sources = self.reel.shown.ends, self.reel.sources.middles.ends
         texts = shown[self.last] - shown[self.first] + sources[self.last] - sources[self.first]
         return _PER_STRIP + texts + _PER_SEGMENT * len(self)
 

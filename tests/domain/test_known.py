@@ -1,5 +1,6 @@
 """What is remembered of a timeline is what is on it, whatever happens in between."""
 
+from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count, pairwise
@@ -12,7 +13,7 @@ from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId
 from schemas.domain.known import Known, Sighting, Stretch
 from schemas.domain.mark import Mark
-from schemas.domain.strip import Shown, Strip, Texts
+from schemas.domain.strip import Alike, Shown, Strip, Texts
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 
 LONG_AGO = -1e9
@@ -23,6 +24,8 @@ SPANS = st.builds(lambda cut, length: TimeRange(cut, cut + length), CUTS, st.int
     st.just(ETERNITY)
 )
 
+BOUNDS = ("start", "end")
+
 # What is on a timeline, and how often each segment was changed.
 Timeline = Mapping[TimeRange, int]
 
@@ -32,7 +35,9 @@ def texts(timeline: Timeline) -> list[bytes]:
 
 
 def strip(timeline: Timeline) -> Strip:
-    return Strip.of(timeline, texts(timeline), [text[::-1] for text in texts(timeline)])
+    starts, ends = (array("q", (getattr(each, name) for each in timeline)) for name in BOUNDS)
+    sources = Alike.of([text[::-1] for text in texts(timeline)])
+    return Strip.of(starts, ends, Texts.of(texts(timeline)), sources)
 
 
 def part(timeline: Timeline, span: TimeRange) -> dict[TimeRange, int]:
@@ -187,6 +192,25 @@ def test_texts_are_the_same_together_and_apart(
     assert texts.between(first, last) == b"".join([*one, *two][first:last])
     part = texts.part(first, last)
     assert list(part.each(0, last - first)) == [*one, *two][first:last]
+
+
+@given(
+    one=st.lists(st.binary(max_size=3)),
+    two=st.lists(st.binary(max_size=3)),
+    around=st.sampled_from([(b"", b""), (b"<", b">"), (b"ab", b"ba")]),
+)
+def test_texts_that_are_alike_are_the_same_together_and_apart(
+    one: list[bytes], two: list[bytes], around: tuple[bytes, bytes]
+) -> None:
+    one, two = ([around[0] + text + around[1] for text in each] for each in (one, two))
+    first = Alike.of(one)
+
+    both = first.followed_by(Alike.of(two))
+
+    assert list(both.each(0, len(one) + len(two))) == [*one, *two]
+    assert list(both.part(len(one), len(one) + len(two)).each(0, len(two))) == two
+    assert all(text.startswith(first.before) and text.endswith(first.after) for text in one)
+    assert not one or len(first.before) >= len(around[0])
 
 
 def test_what_is_forgotten_is_what_a_mark_spans() -> None:

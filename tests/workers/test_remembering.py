@@ -10,6 +10,7 @@ import pytest
 
 from infra.broker.connection import Broker
 from infra.broker.marks import RedisMarks
+from infra.vast.store import VastSnapshot
 from schemas.domain.changes import Changes
 from schemas.domain.errors import Unavailable
 from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
@@ -208,7 +209,7 @@ def test_a_deletion_whose_mark_got_lost_is_done_when_it_is_left(
 
 def test_without_a_broker_and_without_memory_the_database_is_asked(ports: Ports) -> None:
     flow_id = put_flow(ports)
-    away = RedisMarks(Broker("redis://127.0.0.1:1"))
+    away = RedisMarks("redis://127.0.0.1:1")
     deaf = RememberedTimelines(ports.metadata, away, MEMORY, time.monotonic)
 
     for process in (deaf, remembering(ports, most_bytes=0)):
@@ -238,13 +239,13 @@ def test_pages_of_a_large_flow_are_read_ahead_of_who_goes_on(
     register(ports, flow_id, *range(120))
     monkeypatch.setattr(listing, "_AHEAD", 40)
     small = remembering(ports, most_bytes=60_000)
-    read = listing._read
+    read = VastSnapshot.strip
 
-    def counted(snapshot: Any, flow_id: FlowId, query: SegmentQuery) -> Any:
+    def counted(snapshot: VastSnapshot, flow_id: FlowId, query: SegmentQuery) -> Any:
         asked.append(query.limit)
         return read(snapshot, flow_id, query)
 
-    monkeypatch.setattr(listing, "_read", counted)
+    monkeypatch.setattr(VastSnapshot, "strip", counted)
 
     for first in (0, 10, 20):
         found = starts(small, flow_id, limit=10, after=2 * 10**9 * first)
@@ -253,7 +254,7 @@ def test_pages_of_a_large_flow_are_read_ahead_of_who_goes_on(
 
 
 def test_marks_are_only_left_with_flows_that_somebody_remembers(services: Running) -> None:
-    marks = RedisMarks(Broker(services.settings.redis_url))
+    marks = RedisMarks(services.settings.redis_url)
     seen, unseen = FlowId(new_id()), FlowId(new_id())
 
     first = marks.newest(seen)
@@ -267,7 +268,7 @@ def test_marks_are_only_left_with_flows_that_somebody_remembers(services: Runnin
 
 def test_only_some_marks_are_kept_and_not_for_ever(services: Running) -> None:
     broker = Broker(services.settings.redis_url)
-    marks, flow_id = RedisMarks(broker), FlowId(new_id())
+    marks, flow_id = RedisMarks(services.settings.redis_url), FlowId(new_id())
     first = marks.newest(flow_id)
 
     for n in range(100):

@@ -44,7 +44,7 @@ def test_endpoints_say_all_there_is_to_know(store: Running):
     known = store.facts
 
     assert set(known) == {
-        *("api", "s3", "storage_backends", "vast", "redis", "listener", "processes")
+        *("api", "s3", "storage_backends", "vast", "redis", "listener", "secret_keys", "processes")
     }
     assert set(known["s3"]) == {"endpoint", "region", "access_key", "secret_key", "bucket"}
     assert set(known["vast"]) == {"endpoint", "access_key", "secret_key", "bucket", "schema"}

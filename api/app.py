@@ -60,8 +60,8 @@ _BLUEPRINTS: Final = (
 
 _DESCRIPTION: Final = """\
 A Time-addressable Media Store: an index of media by time, after TAMS 8.2 of the BBC.
-`/events`, `/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health` and
-`/flows/{flowId}/timeline` are extensions to it.
+`/events`, `/jobs`, `/ingest-rules`, `/ingest-problems`, `/ingest-scans`, `/health`,
+`/flows/{flowId}/timeline` and what is below `/service/webhooks/{webhookId}` are extensions to it.
 """
 
 _UUID: Final = f"^{UUID_PATTERN}$"

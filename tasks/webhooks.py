@@ -6,11 +6,12 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from schemas.domain.changes import Changes
-from schemas.domain.errors import WebhookNotFound
+from schemas.domain.errors import Unavailable, WebhookNotFound
 from schemas.domain.event import Event
 from schemas.domain.identifiers import WebhookId
 from schemas.domain.query import Page, WebhookQuery, page_of, position
@@ -51,9 +52,7 @@ def create(ports: Ports, terms: Terms, *, by: str) -> Webhook:
         webhook = Webhook(webhook_id, terms.document, by, now, end, status, sealed)
         return Changes(add=(webhook,)), webhook
 
-    webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DELIVER, webhook.id)
-    return webhook
+    return _called_for(ports, ports.metadata.transact(decide))
 
 
 def change(ports: Ports, webhook_id: WebhookId, terms: Terms, *, by: str) -> Webhook:
@@ -78,9 +77,7 @@ def change(ports: Ports, webhook_id: WebhookId, terms: Terms, *, by: str) -> Web
         written = known.changed(terms, sealed, snapshot.event_log().last)
         return Changes(replace=(written,)), written
 
-    webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DELIVER, webhook.id)
-    return webhook
+    return _called_for(ports, ports.metadata.transact(decide))
 
 
 def delete(ports: Ports, webhook_id: WebhookId, *, by: str) -> None:
@@ -102,7 +99,8 @@ def delete(ports: Ports, webhook_id: WebhookId, *, by: str) -> None:
         return Changes(remove=(known,)), None
 
     ports.metadata.transact(decide)
-    ports.deliveries.forget(webhook_id)
+    with suppress(Unavailable):  # it will be forgotten anyway
+        ports.deliveries.forget(webhook_id)
 
 
 def replay(ports: Ports, webhook_id: WebhookId, since: datetime, *, by: str) -> Webhook:
@@ -120,9 +118,7 @@ def replay(ports: Ports, webhook_id: WebhookId, since: datetime, *, by: str) -> 
         replayed = known.replayed(snapshot.position_at(since))
         return Changes(replace=(replayed,)), replayed
 
-    webhook = ports.metadata.transact(decide)
-    ports.queue.call(Work.DELIVER, webhook.id)
-    return webhook
+    return _called_for(ports, ports.metadata.transact(decide))
 
 
 def call_for(ports: Ports, events: Sequence[Event]) -> None:
@@ -154,4 +150,11 @@ def existing(snapshot: Snapshot, webhook_id: WebhookId) -> Webhook:
     webhook = snapshot.webhooks([webhook_id]).get(webhook_id)
     if webhook is None:
         raise WebhookNotFound(f"webhook {webhook_id} does not exist")
+    return webhook
+
+
+def _called_for(ports: Ports, webhook: Webhook) -> Webhook:
+    """`webhook`, which is looked at now; should that get lost, it is a minute later."""
+    with suppress(Unavailable):
+        ports.queue.call(Work.DELIVER, webhook.id)
     return webhook

@@ -39,6 +39,9 @@ from tasks.ports import Attempt, Decided, Entry, Lease, LeaseLost
 _OFFERS_PER_ENTRY: Final = 500
 _ENTRIES_PER_READ: Final = 200
 _ERROR: Final = "error"
+_DELETIONS: Final = "tams:deletions"
+# As many deletions are looked at, the oldest of all shards; the others come when these have ended.
+_AT_ONCE: Final = 1_000
 _LOOK_S: Final = 0.05
 
 
@@ -254,36 +257,35 @@ class RedisInbox:
     def schedule(self, shard: int, deletion: DeletionId, created: datetime) -> None:
         """Have a deletion of segments of the shard gone on with."""
         with self._broker.translated() as client:
-            client.zadd(_deletions(shard), {deletion: created.timestamp()})
+            client.zadd(_DELETIONS, {f"{shard} {deletion}": created.timestamp()})
 
     def scheduled(self, shards: Collection[int]) -> dict[int, list[DeletionId]]:
         """The deletions to go on with, oldest first, of those of the shards that have any."""
-        with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
-            for shard in shards:
-                pipe.zrange(_deletions(shard), 0, -1)
-            found = pipe.execute()
-        return {
-            shard: [DeletionId(each.decode()) for each in ids]
-            for shard, ids in zip(shards, found, strict=True)
-            if ids
-        }
+        with self._broker.translated() as client:
+            found = cast("list[bytes]", client.zrange(_DELETIONS, 0, _AT_ONCE - 1))
+        going: dict[int, list[DeletionId]] = {}
+        for each in found:
+            shard, _, deletion = each.decode().partition(" ")
+            if int(shard) in shards:
+                going.setdefault(int(shard), []).append(DeletionId(deletion))
+        return going
 
     def unschedule(self, shard: int, deletion: DeletionId) -> None:
         """Do not go on with a deletion that ended."""
         with self._broker.translated() as client:
-            client.zrem(_deletions(shard), deletion)
+            client.zrem(_DELETIONS, f"{shard} {deletion}")
 
     def waiting(self) -> list[int]:
         """The shards that have entries, or deletions to go on with."""
+        going = self.scheduled(self._shards)
         with self._broker.translated() as client, client.pipeline(transaction=False) as pipe:
             for shard in self._shards:
                 pipe.xlen(stream_of(shard))
-                pipe.zcard(_deletions(shard))
-            counts = iter(pipe.execute())
+            lengths = pipe.execute()
         return [
             shard
-            for shard, *lengths in zip(self._shards, counts, counts, strict=True)
-            if any(lengths)
+            for shard, length in zip(self._shards, lengths, strict=True)
+            if length or shard in going
         ]
 
 
@@ -291,10 +293,6 @@ def _range(client: redis.Redis, shard: int, after: str, count: int) -> list[Entr
     """The next `count` entries after position `after`."""
     found = client.xrange(stream_of(shard), min=f"({after}", count=count)
     return [_entry(entry_id, fields) for entry_id, fields in cast("list[Any]", found)]
-
-
-def _deletions(shard: int) -> str:
-    return f"tams:deletions:{shard}"
 
 
 def _attempts(shard: int) -> str:

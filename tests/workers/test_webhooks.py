@@ -146,6 +146,19 @@ def test_a_webhook_is_called_for_again_when_a_call_got_lost(ports, receiver):
     assert (Work.DELIVER, webhook_id) in ports.queue.called
 
 
+def test_a_webhook_is_kept_although_nobody_can_be_called_for_it(ports, receiver):
+    class Deaf:
+        """A queue whose broker does not answer."""
+
+        def call(self, *_: Any) -> None:
+            raise Unavailable("the message broker does not answer")
+
+    webhook_id = register(with_ports(ports, queue=Deaf()), receiver.url)
+    deliveries.tidy(ports)
+
+    assert (Work.DELIVER, webhook_id) in ports.queue.called
+
+
 def test_a_webhook_that_waits_for_its_next_try_does_so_although_calls_got_lost(
     ports, receiver, clock
 ):

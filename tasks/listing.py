@@ -25,7 +25,7 @@ from tasks.ports import Marks, MetadataStore, Snapshot
 # A miss reads at least so many segments, where somebody is likely to want the next ones, too.
 _AHEAD: Final = 2_000
 # What a remembered segment takes up, about.
-_SEGMENT_BYTES: Final = 500
+_SEGMENT_BYTES: Final = 200
 # A flow is looked at again after so long, and a stretch of its timeline read anew.
 _FLOW_S: Final = 2.0
 _STRETCH_S: Final = 60.0

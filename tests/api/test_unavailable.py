@@ -32,16 +32,24 @@ def test_without_the_database_lists_are_503_and_name_it(store: Running, dead: st
         assert dead in answer.json["summary"]
 
 
-def test_without_the_broker_segments_are_not_accepted(store: Running, dead: str) -> None:
+def test_without_the_broker_nothing_is_accepted_and_everything_is_listed(
+    store: Running, dead: str
+) -> None:
+    whole = client_of(store.environ)
     client = client_of({**store.environ, "TAMS_REDIS_URL": f"redis://{dead}/0"})
     flow = video(new_id())
-    assert client.put(f"/flows/{flow['id']}", json=flow).status_code == 201
+    path = f"/flows/{flow['id']}/segments"
+    assert whole.put(f"/flows/{flow['id']}", json=flow).status_code == 201
+    assert whole.post(path, json=external(0, 1_000)).status_code == 201
 
-    answer = client.post(f"/flows/{flow['id']}/segments", json=external(0, 1_000))
+    for answer in (
+        client.post(path, json=external(1_000, 2_000)),
+        client.put(f"/flows/{flow['id']}", json={**flow, "label": "others could not be told"}),
+    ):
+        assert answer.status_code == 503
+        assert "message broker" in answer.json["summary"]
 
-    assert answer.status_code == 503
-    assert "message broker" in answer.json["summary"]
-    assert client.get(f"/flows/{flow['id']}/segments").json == []
+    assert [each["timerange"] for each in client.get(path).json] == ["[0:0_1:0)"]
 
 
 def test_health_says_which_service_is_down(store: Running, dead: str) -> None:

@@ -1,15 +1,13 @@
 """Transactions and tables of VAST Database, with errors in the store's own words.
 
-* A session belongs to one thread, and is made on first use. Writes of one transaction may go on at
-  the same time, each on a connection of its own.
+* A session belongs to one thread, and is made on first use.
 * Importing the SDK takes seconds: a process that may not need it imports this package late.
 * Table metadata come from `schemas.tables`, so that no transaction begins with look-ups.
 * A conflict is `Conflict`; everything else the database answers amiss is `Unavailable`.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -35,8 +33,6 @@ from schemas.tables.definitions import TABLES
 
 _BROKEN: Final = (errors.ConnectionError, requests.RequestException)
 _INT64: Final = 1 << 63
-# So many writes of transactions go on beside those of the threads that have these.
-_HANDS: Final = 3
 _DEFAULTS: Final = QueryConfig()
 _ONE_SPLIT: Final = SplitWorkerConfig(
     num_splits=1,
@@ -168,7 +164,6 @@ class Database:
     def __init__(self, settings: VastSettings) -> None:
         self._settings = settings
         self._threads = threading.local()
-        self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="vast")
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -184,7 +179,7 @@ class Database:
             session = self._session()
             try:
                 with session.transaction() as sdk_transaction:
-                    yield Transaction(sdk_transaction, self._settings, session.api, self._hands)
+                    yield Transaction(sdk_transaction, self._settings, session.api)
                     body_ended = True
             except _BROKEN as error:
                 if body_ended:
@@ -228,32 +223,15 @@ class Database:
 class Transaction:
     """One transaction; its tables are those of `schemas.tables`."""
 
-    def __init__(
-        self, sdk: SdkTransaction, settings: VastSettings, api: VastdbApi, hands: Executor
-    ) -> None:
+    def __init__(self, sdk: SdkTransaction, settings: VastSettings, api: VastdbApi) -> None:
         self.sdk = sdk
         self._settings = settings
         self._api = api
-        self._hands = hands
 
     def table(self, name: str) -> Table:
         """The table called `name`."""
         metadata = _metadata(self._settings.bucket, self._settings.schema, name)
         return Table(metadata, self.sdk, self._api)
-
-    def together(self, works: Sequence[Callable[[], None]]) -> None:
-        """Do what does not depend on each other at the same time; returns when all have ended.
-
-        Raises what the first of them raised that failed.
-        """
-        others = [self._hands.submit(work) for work in works[1:]]
-        try:
-            for work in works[:1]:
-                work()
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
 
 
 @lru_cache

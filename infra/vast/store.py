@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -116,8 +115,8 @@ class VastMetadataStore:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
                 attempts.append(changes)
-                writes = snapshot.writes(changes, self._posted(changes.told))
-                transaction.together([*self._claims(transaction, changes.claim), *writes])
+                self._claim(transaction, changes.claim)
+                snapshot.write(changes, self._posted(changes.told))
             return result
 
         result = retried(once)
@@ -147,18 +146,16 @@ class VastMetadataStore:
             for number, each in enumerate(told)
         ]
 
-    def _claims(self, transaction: Transaction, names: Collection[str]) -> list[Callable[[], None]]:
-        """What claims `names`."""
+    def _claim(self, transaction: Transaction, names: Collection[str]) -> None:
         if not names:
-            return []
+            return
         table = transaction.table(tables.CLAIMS)
         if not self._slot_rows:
             found = table.select(["slot"]).to_pylist()
             self._slot_rows = {row["slot"]: row[ROW_ID] for row in found}
         slots = sorted({crc32(name.encode()) % CLAIM_SLOTS for name in names})
         now = time.time_ns()
-        touched = [{ROW_ID: self._slot_rows[slot], "touched": now} for slot in slots]
-        return [partial(table.update, touched)]
+        table.update([{ROW_ID: self._slot_rows[slot], "touched": now} for slot in slots])
 
 
 class VastSnapshot:
@@ -462,30 +459,25 @@ class VastSnapshot:
         """Every webhook."""
         return self._records(tables.WEBHOOKS, rows.webhook_from)
 
-    def writes(self, changes: Changes, posted: Iterable[Outgoing]) -> list[Callable[[], None]]:
-        """What writes `changes` and what is told of them: a work for each table."""
+    def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
+        """Write `changes` and what is told of them, one request per table and kind of change."""
         removals: dict[str, list[int]] = defaultdict(list)
         for record in changes.remove:
             table = rows.table_of(record)
             removals[table].append(self._rows[table, rows.key_of(record)][ROW_ID])
+        for table, row_ids in removals.items():
+            self._transaction.table(table).delete(row_ids)
         updates: dict[str, list[tuple[rows.Row, rows.Row]]] = defaultdict(list)
         for record in changes.replace:
             table = rows.table_of(record)
             updates[table].append((self._rows[table, rows.key_of(record)], rows.to_row(record)))
+        for table, replaced in updates.items():
+            self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
             inserts[rows.table_of(record)].append(rows.to_row(record))
-
-        def write(name: str) -> None:
-            table = self._transaction.table(name)
-            if name in removals:
-                table.delete(removals[name])
-            if name in updates:
-                table.update(_differences(updates[name]))
-            if name in inserts:
-                table.insert(inserts[name])
-
-        return [partial(write, name) for name in {**removals, **updates, **inserts}]
+        for table, new in inserts.items():
+            self._transaction.table(table).insert(new)
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
         found = self._records(tables.FLOWS, rows.flow_from, **conditions)

@@ -9,7 +9,6 @@
 import hmac
 import select
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,10 +28,7 @@ _LONGEST_LINE: Final = 65_536
 
 
 class Connections:
-    """The part of `requests.Session` that the SDK uses, for one endpoint without TLS.
-
-    Each thread has a connection of its own.
-    """
+    """The part of `requests.Session` that the SDK uses, for one endpoint without TLS."""
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
         place = urlsplit(endpoint)
@@ -40,7 +36,7 @@ class Connections:
         self._host = f"{place.hostname}:{place.port}" if place.port else str(place.hostname)
         self._access_key = access_key
         self._secret_key = secret_key
-        self._threads = threading.local()
+        self._open: _Connection | None = None
 
     def request(
         self,
@@ -73,25 +69,18 @@ class Connections:
         return _response(answer, method, url)
 
     def close(self) -> None:
-        """Close the connection of this thread, if there is one."""
-        found = self._open
-        if found is not None:
-            found.close()
-            self._threads.open = None
+        """Close what is open."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def _connection(self, timeout: float) -> "_Connection":
         """The open connection, or a new one if there is none, or it was closed over there."""
-        found = self._open
-        if found is not None and not found.ended():
-            return found
-        self.close()
-        found = _Connection(socket.create_connection(self._address, timeout))
-        self._threads.open = found
-        return found
-
-    @property
-    def _open(self) -> "_Connection | None":
-        return getattr(self._threads, "open", None)
+        if self._open is not None and self._open.ended():
+            self.close()
+        if self._open is None:
+            self._open = _Connection(socket.create_connection(self._address, timeout))
+        return self._open
 
     def _signature(self, method: str, path: str, query: str, body: bytes) -> dict[str, str]:
         """The headers that sign a request."""

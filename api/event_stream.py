@@ -20,7 +20,7 @@ from schemas.domain.errors import Unavailable
 
 T = TypeVar("T")
 
-BEAT_S: Final = 5.0
+BEAT_S: Final = 2.0
 _RETRY_MS: Final = 2_000
 
 

@@ -35,6 +35,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "TAMS_INGEST_RULES": str(rules),
         "TAMS_WEBHOOK_ALLOW": "127.0.0.0/8",
         "TAMS_WEBHOOK_HTTP": "allow",
+        # A stream whose client has gone keeps its place until the next sign of life.
+        "TAMS_API_FOLLOWERS": "24",
     }
     with running_store(directory, **settings) as running:
         yield running

@@ -1,7 +1,7 @@
 """Ports over real services with no worker running, so that a test decides what happens when."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from infra.vast.session import Database
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.segment import Link, Offer, Segment
 from schemas.domain.timerange import TimeRange
-from tasks import flows, flushing
+from tasks import events, flows, flushing
 from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.services.running import Running, running_services
@@ -70,6 +70,18 @@ def ports(services: Running) -> Ports:
     for shard in ports.inbox.waiting():  # what the test before left there
         flushing.flush(ports, shard)
     return with_ports(ports, queue=Bells())
+
+
+def empty_log(ports: Ports) -> None:
+    """Do away with the events that tests before left, in the outbox and in the log."""
+    with ports.metadata.read() as snapshot:
+        posted = snapshot.posted()
+    while posted:
+        events.relay(ports)
+        with ports.metadata.read() as snapshot:
+            posted = snapshot.posted()
+    at_once = replace(ports.limits, events_kept_s=-1_000_000_000)
+    events.forget(with_ports(ports, limits=at_once))
 
 
 def with_ports(ports: Ports, **changed: Any) -> Ports:

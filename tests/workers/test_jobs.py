@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -164,8 +165,8 @@ def test_two_workers_that_archive_at_once_archive_a_job_once(ports: Ports) -> No
                     jobs.archive(others)
                 yield transaction
 
-    others = with_ports(ports, metadata=type(ports.metadata)(ports.metadata._database))
     metadata: Any = ports.metadata
+    others = with_ports(ports, metadata=copy(metadata))
     metadata._database = Overtaken(metadata._database)
     jobs.archive(ports)
 

@@ -29,6 +29,7 @@ from tasks.ports import Ports
 from tests.making import new_id
 from tests.receiving import OK, Answer, Received, Receiver, receiving
 from tests.services.running import Running, clean_environment
+from tests.workers.conftest import empty_log
 from tests.workers.processes import WorkerProcess, eventually
 
 THREADS = ("--threads", "--concurrency", "16")
@@ -47,7 +48,9 @@ def ports(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Ports:
         monkeypatch.setenv(name, value)
     app = Celery("tams")
     app.config_from_object(SimpleNamespace(**runpy.run_module("celeryconfig")))
-    return build_ports(Settings.from_env(environ), app)
+    built = build_ports(Settings.from_env(environ), app)
+    empty_log(built)
+    return built
 
 
 @contextmanager

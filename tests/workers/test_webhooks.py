@@ -23,7 +23,7 @@ from tasks.ports import Ports, Work
 from tests.making import new_id, video
 from tests.receiving import OK, Answer, Received, Receiver, receiving
 from tests.services.running import Running
-from tests.workers.conftest import with_ports
+from tests.workers.conftest import empty_log, with_ports
 
 DAY_S = 86_400
 # Every test has a time of its own, and none the present: the log is that of all of them.
@@ -53,6 +53,7 @@ def clock() -> Hands:
 def ports(ports: Ports, clock: Hands) -> Iterator[Ports]:
     """Ports that reach receivers on this machine, and pause for as long as they may."""
     courier = HttpCourier([ip_network("127.0.0.0/8")], plain_http=True, timeout_s=1)
+    empty_log(ports)
     yield with_ports(ports, courier=courier, clock=clock, chance=lambda: 1.0)
     for webhook in webhooks.listing(ports, WebhookQuery(Listing(1_000))).items:
         webhooks.delete(ports, webhook.id, by=webhook.owner)

@@ -9,12 +9,13 @@
 import hmac
 import select
 import socket
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -138,6 +139,8 @@ class _Connection:
         self._socket = connected
         self._reader = connected.makefile("rb")
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Before its parts are finalised, whatever the order of that.
+        self._end = weakref.finalize(self, _shut, connected, self._reader)
 
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> _Answer:
         """Send a request at once, head and body, and receive the answer whole."""
@@ -159,10 +162,7 @@ class _Connection:
 
     def close(self) -> None:
         """Close it, which also happens when its thread has ended."""
-        self._reader.close()
-        self._socket.close()
-
-    __del__ = close
+        self._end()
 
     def _line(self) -> str:
         line = self._reader.readline(_LONGEST_LINE)
@@ -186,6 +186,11 @@ class _Connection:
         if len(found) != size:
             raise ConnectionError("the answer breaks off")
         return found
+
+
+def _shut(connected: socket.socket, reader: BufferedReader) -> None:
+    reader.close()
+    connected.close()
 
 
 def _response(answer: _Answer, method: str, url: str) -> requests.Response:

@@ -254,7 +254,7 @@ def _step(
 def _released(snapshot: Snapshot, gone: Sequence[Segment], deletion: Deletion) -> Changes:
     if not gone:
         return Changes()
-    objects = snapshot.objects({segment.object_id for segment in gone})
+    objects = snapshot.objects_of(deletion.flow_id, gone)
     init_ids = {o.init_object_id for o in objects.values() if o.init_object_id is not None}
     inits = snapshot.objects(init_ids) if init_ids else {}
     return release(gone, objects, inits, deletion.updated)

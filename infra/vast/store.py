@@ -164,11 +164,17 @@ class VastSnapshot:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._rows: dict[tuple[str, object], rows.Row] = {}
-        self._contents: dict[FlowId, Content] = {}
+        self._flows_read: dict[FlowId, Flow | None] = {}
+        self._shards_read: dict[int, ShardCursor] = {}
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
-        """Those of the flows named that exist."""
-        return {flow.id: flow for flow in self._flows(going=going, isin=("id", list(ids)))}
+        """Those of the flows named that exist; each is read once."""
+        unread = [each for each in ids if each not in self._flows_read]
+        if unread:
+            self._flows_read |= dict.fromkeys(unread)
+            self._flows(going=True, isin=("id", unread))
+        found = {each: flow for each in ids if (flow := self._flows_read[each]) is not None}
+        return {each: flow for each, flow in found.items() if going or flow.deletion is None}
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`."""
@@ -402,15 +408,17 @@ class VastSnapshot:
         return self._records(tables.STALLS, rows.stall_from, null="ended")
 
     def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
-        """How far the offers of these shards are decided."""
-        found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", list(shards)))
-        cursors = {cursor.shard: cursor for cursor in found}
-        missing = set(shards) - cursors.keys()
+        """How far the offers of these shards are decided; each is read once."""
+        unread = [each for each in shards if each not in self._shards_read]
+        if unread:
+            found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", unread))
+            self._shards_read |= {cursor.shard: cursor for cursor in found}
+        missing = set(shards) - self._shards_read.keys()
         if missing:
             raise Unavailable(
                 f"shard {min(missing)} is not in the database; has `tams init` been run?"
             )
-        return cursors
+        return {each: self._shards_read[each] for each in shards}
 
     def outbox(self) -> list[Outgoing]:
         """Everything in the outbox, the oldest first, without the details."""
@@ -481,7 +489,7 @@ class VastSnapshot:
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
         found = self._records(tables.FLOWS, rows.flow_from, **conditions)
-        self._contents |= {flow.id: flow.content for flow in found}
+        self._flows_read |= {flow.id: flow for flow in found}
         return [flow for flow in found if going or flow.deletion is None]
 
     def _records(
@@ -574,9 +582,8 @@ class VastSnapshot:
 
     def _content(self, flow_id: FlowId) -> Content:
         """What a flow holds, or is said to; one that is not there holds nothing."""
-        if flow_id not in self._contents:
-            self.flows([flow_id], going=True)
-        return self._contents.get(flow_id, Content())
+        found = self.flows([flow_id], going=True)
+        return found[flow_id].content if flow_id in found else Content()
 
 
 def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:

@@ -197,9 +197,7 @@ class _Flusher:
         return {
             shard: entries
             for shard, entries in found.items()
-            if entries
-            and shard in self._held
-            and self._held[shard].attempts < _ATTEMPTS_TOGETHER
+            if entries and shard in self._held and self._held[shard].attempts < _ATTEMPTS_TOGETHER
         }
 
     def _settle(self, outcome: Outcome) -> None:

@@ -73,6 +73,7 @@ Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 
 CLAIM_SLOTS: Final = 1_024
 
+_CURSOR: Final = ("shard", "position", "epoch")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = timedelta(milliseconds=1)
 
@@ -115,8 +116,8 @@ class VastMetadataStore:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
                 attempts.append(changes)
-                self._claim(transaction, changes.claim)
-                snapshot.write(changes, self._posted(changes.told))
+                claimed = self._slots(transaction, changes.claim)
+                snapshot.write(changes, self._posted(changes.told), claimed)
             return result
 
         result = retried(once)
@@ -146,16 +147,15 @@ class VastMetadataStore:
             for number, each in enumerate(told)
         ]
 
-    def _claim(self, transaction: Transaction, names: Collection[str]) -> None:
+    def _slots(self, transaction: Transaction, names: Collection[str]) -> list[int]:
+        """The ids of the rows that `names` fall on."""
         if not names:
-            return
-        table = transaction.table(tables.CLAIMS)
+            return []
         if not self._slot_rows:
-            found = table.select(["slot"]).to_pylist()
+            found = transaction.table(tables.SHARDS).select(["slot"], null="shard").to_pylist()
             self._slot_rows = {row["slot"]: row[ROW_ID] for row in found}
-        slots = sorted({crc32(name.encode()) % CLAIM_SLOTS for name in names})
-        now = time.time_ns()
-        table.update([{ROW_ID: self._slot_rows[slot], "touched": now} for slot in slots])
+        slots = {crc32(name.encode()) % CLAIM_SLOTS for name in names}
+        return [self._slot_rows[slot] for slot in sorted(slots)]
 
 
 class VastSnapshot:
@@ -411,7 +411,9 @@ class VastSnapshot:
         """How far the offers of these shards are decided; each is read once."""
         unread = [each for each in shards if each not in self._shards_read]
         if unread:
-            found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", unread))
+            found = self._records(
+                tables.SHARDS, rows.shard_from, isin=("shard", unread), columns=_CURSOR
+            )
             self._shards_read |= {cursor.shard: cursor for cursor in found}
         missing = set(shards) - self._shards_read.keys()
         if missing:
@@ -467,8 +469,11 @@ class VastSnapshot:
         """Every webhook."""
         return self._records(tables.WEBHOOKS, rows.webhook_from)
 
-    def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
-        """Write `changes` and what is told of them, one request per table and kind of change."""
+    def write(self, changes: Changes, posted: Iterable[Outgoing], claimed: Iterable[int]) -> None:
+        """Write `changes` and what is told of them, one request per table and kind of change.
+
+        `claimed` are the ids of the rows that the names claimed fall on.
+        """
         removals: dict[str, list[int]] = defaultdict(list)
         for record in changes.remove:
             table = rows.table_of(record)
@@ -479,8 +484,11 @@ class VastSnapshot:
         for record in changes.replace:
             table = rows.table_of(record)
             updates[table].append((self._rows[table, rows.key_of(record)], rows.to_row(record)))
+        now = time.time_ns()
+        updates[tables.SHARDS] += [({ROW_ID: row_id}, {"claimed": now}) for row_id in claimed]
         for table, replaced in updates.items():
-            self._transaction.table(table).update(_differences(replaced))
+            if replaced:
+                self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
             inserts[rows.table_of(record)].append(rows.to_row(record))
@@ -605,8 +613,11 @@ def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row
         if name not in old or old[name] != value
     }
     # A row that is replaced by its like is written all the same, so that others notice.
-    names = [name for name in replaced[0][1] if name in changed] or list(replaced[0][1])
-    return [{ROW_ID: old[ROW_ID], **{name: new[name] for name in names}} for old, new in replaced]
+    names = changed or replaced[0][1].keys()
+    return [
+        {ROW_ID: old[ROW_ID], **{name: new.get(name, old.get(name)) for name in names}}
+        for old, new in replaced
+    ]
 
 
 def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:

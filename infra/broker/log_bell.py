@@ -1,8 +1,8 @@
 """The `LogBell`: a lock, and a stream whose only entry is called by the place of the last event.
 
 * Who has the lock keeps it until the pace is over, and who comes meanwhile waits for that.
-* While nobody follows the log the pace is slower. Whoever does says so each time it waits, or is sent
-  for, and is believed for a while.
+* While nobody follows the log the pace is slower. Whoever does says so each time it waits, or is
+  sent for, and is believed for a while.
 * Place and name are the same number, so that who waits after a place waits for the names after it.
 """
 

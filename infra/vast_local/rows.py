@@ -73,16 +73,17 @@ class Rows:
             table = self._definitions.number_rows_externally(tx, table, external)
         first = self._row_ids.allocate(table.id, count)
         names = ", ".join([ROW_ID, *(column.physical for column in columns)])
-        statement = f"INSERT INTO {table.physical} ({names})"
+        target = f"{table.physical} ({names})"
         stored = _stored(batch, columns)
         if count * len(stored) <= _FEW_CELLS and _are_simple(stored):
             cells = [range(first, first + count), *(array.to_pylist() for array in stored)]
             marks = ", ".join([f"({', '.join('?' * len(cells))})"] * count)
             values = [value for row in zip(*cells, strict=True) for value in row]
-            tx.execute(f"{statement} VALUES {marks}", values).fetchall()
+            tx.execute(f"INSERT INTO {target} VALUES {marks}", values).fetchall()  # noqa: S608
         else:
             numbers = pa.array(range(first, first + count), pa.int64())
-            _execute(tx, f"{statement} SELECT * FROM incoming", _table([numbers, *stored]))
+            statement = f"INSERT INTO {target} SELECT * FROM incoming"  # noqa: S608
+            _execute(tx, statement, _table([numbers, *stored]))
         return _ids(table, first, count)
 
     def update(self, tx: Transaction, table: Table, body: bytes) -> None:

@@ -40,6 +40,9 @@ _SIMPLE = frozenset({pa.bool_(), pa.int32(), pa.int64(), pa.string()})
 _FEW_ROWS = 16
 """Rows up to which those that get the same values are named in a statement."""
 
+_FEW_KINDS = 3
+"""Statements up to which that costs less than one over all rows."""
+
 _FEW_CELLS = 32
 """Values up to which it is cheaper to insert them as parameters."""
 
@@ -97,11 +100,13 @@ class Rows:
             return
         bounds = self._claim(tx, table, ids)
         stored = _stored(batch, columns)
-        same = _same(stored) if len(ids) <= _FEW_ROWS and _are_simple(stored) else None
-        if same is None:
-            found = _update_each(tx, table, columns, _table([ids, *stored]), bounds)
+        alike = _alike(ids, stored) if len(ids) <= _FEW_ROWS and _are_simple(stored) else {}
+        if 0 < len(alike) <= _FEW_KINDS:
+            found = sum(
+                _update_alike(tx, table, columns, rows, values) for values, rows in alike.items()
+            )
         else:
-            found = _update_alike(tx, table, columns, ids.to_pylist(), same)
+            found = _update_each(tx, table, columns, _table([ids, *stored]), bounds)
         if found != len(ids):
             raise Lost(f"{len(ids) - found} of the rows to update do not exist", "NoSuchRow")
 
@@ -131,14 +136,21 @@ class Rows:
 _JOINED = f"{ROW_ID} = incoming.v0 AND {ROW_ID} BETWEEN ? AND ?"
 
 
-def _same(stored: list[pa.Array]) -> list[object] | None:
-    """Return the values that all rows have, None if they differ."""
-    rows = list(zip(*(array.to_pylist() for array in stored), strict=True))
-    return list(rows[0]) if rows.count(rows[0]) == len(rows) else None
+def _alike(ids: pa.Array, stored: list[pa.Array]) -> dict[tuple[object, ...], list[int]]:
+    """Return the rows by the values that they are to have."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    values = zip(*(array.to_pylist() for array in stored), strict=True)
+    for id_, row in zip(ids.to_pylist(), values, strict=True):
+        found.setdefault(row, []).append(id_)
+    return found
 
 
 def _update_alike(
-    tx: Transaction, table: Table, columns: list[Column], ids: list[int], values: list[object]
+    tx: Transaction,
+    table: Table,
+    columns: list[Column],
+    ids: list[int],
+    values: tuple[object, ...],
 ) -> int:
     """Set the columns of a few rows to the same values; return how many of the rows there are."""
     settings = {column.physical: value for column, value in zip(columns, values, strict=True)}

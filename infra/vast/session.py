@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -99,10 +100,13 @@ class Table:
         return pa.concat_tables(parts) if parts else self._empty(names)
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append `rows`; columns without any value are left out."""
-        given = {name for row in rows for name, value in row.items() if value is not None}
-        schema = pa.schema([field for field in self.schema if field.name in given])
-        self._table.insert(pa.RecordBatch.from_pylist(list(rows), schema=schema))
+        """Append `rows`, which all have the same columns; those without any value are left out."""
+        given = {}
+        for name in rows[0]:
+            column = list(map(itemgetter(name), rows))
+            if column.count(None) < len(column):
+                given[name] = pa.array(column, self.schema.field(name).type)
+        self._table.insert(pa.RecordBatch.from_pydict(given))
 
     def update(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Overwrite the columns in `rows`, each with its `$row_id`; all have the same columns."""

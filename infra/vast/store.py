@@ -63,7 +63,7 @@ from schemas.domain.timerange import NEVER, TimeRange
 from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
-from schemas.tables.details import detail_of
+from schemas.tables.details import RowOf, detail_of
 from tasks.ports import Ids, MetadataStore
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class VastMetadataStore:
                 changes, result = decide(snapshot)
                 attempts.append(changes)
                 self._claim(transaction, changes.claim)
-                snapshot.write(changes, self._posted(changes.told))
+                snapshot.write(changes, self._posted(changes.told, snapshot.row_of))
             return result
 
         result = retried(once)
@@ -128,7 +128,7 @@ class VastMetadataStore:
         with self._database.transaction():
             pass
 
-    def _posted(self, told: Iterable[Happening]) -> list[Outgoing]:
+    def _posted(self, told: Iterable[Happening], row_of: RowOf) -> list[Outgoing]:
         now = time.time_ns()
         return [
             Outgoing(
@@ -141,7 +141,7 @@ class VastMetadataStore:
                 each.flow_id,
                 each.collectors,
                 each.segments,
-                detail_of(each.subject),
+                detail_of(each.subject, row_of),
             )
             for number, each in enumerate(told)
         ]
@@ -165,6 +165,7 @@ class VastSnapshot:
         self._transaction = transaction
         self._rows: dict[tuple[str, object], rows.Row] = {}
         self._contents: dict[FlowId, Content] = {}
+        self.row_of = rows.RowsMade()
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
         """Those of the flows named that exist."""
@@ -470,12 +471,12 @@ class VastSnapshot:
         updates: dict[str, list[tuple[rows.Row, rows.Row]]] = defaultdict(list)
         for record in changes.replace:
             table = rows.table_of(record)
-            updates[table].append((self._rows[table, rows.key_of(record)], rows.to_row(record)))
+            updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
         for table, replaced in updates.items():
             self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
-            inserts[rows.table_of(record)].append(rows.to_row(record))
+            inserts[rows.table_of(record)].append(self.row_of(record))
         for table, new in inserts.items():
             self._transaction.table(table).insert(new)
 

@@ -26,7 +26,7 @@ from infra.vast import strips
 from infra.vast.coverage import coverage_of
 from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import Database, Transaction
+from infra.vast.session import Database, Transaction, rows_of
 from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
@@ -78,6 +78,9 @@ _MOMENT: Final = timedelta(milliseconds=1)
 
 # Below this many objects, asking for them one by one beats reading all a flow has allocated.
 _FEW_OBJECTS: Final = 50
+# Of more than these, which are mostly new, it is asked first which there are at all: what is
+# looked for in all rows is looked for in fewer columns.
+_MANY_OBJECTS: Final = 1_024
 # Below this many flows, reading each one's neighbourhood beats reading a common hull.
 _FEW_FLOWS: Final = 4
 # Below this many neighbours, asking for their objects one by one beats asking for a range.
@@ -211,6 +214,9 @@ class VastSnapshot:
                 isin=("allocated_for", list(likely_for)),
             )
         rest = set(ids) - {item.id for item in found}
+        if len(rest) > _MANY_OBJECTS:
+            table = self._transaction.table(tables.OBJECTS)
+            rest = set(table.select(["id"], isin=("id", list(rest)))["id"].to_pylist())
         found += self._records(tables.OBJECTS, rows.object_from, isin=("id", list(rest)))
         return {item.id: item for item in found if item.id in ids}
 
@@ -497,7 +503,7 @@ class VastSnapshot:
     def _kept(self, table: str, from_row: Callable[[rows.Row], R], found: pa.Table) -> list[R]:
         """The records of rows of `table`, the rows remembered."""
         records = []
-        for row in found.to_pylist():
+        for row in rows_of(found):
             record = from_row(row)
             self._rows[table, rows.key_of(record)] = row
             records.append(record)

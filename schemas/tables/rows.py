@@ -709,6 +709,7 @@ def naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+@lru_cache
 def aware(moment: datetime) -> datetime:
     """The inverse of `naive`."""
     return moment.replace(tzinfo=UTC)

@@ -87,8 +87,9 @@ class _Flusher:
         self._held: dict[int, _Held] = {}
         # How far the shards are decided, without those that others hold.
         self._positions = dict.fromkeys(shards, "")
-        # How many entries the last two batches had.
+        # How many entries the last two batches had, and whose the last ones were.
         self._lately = (1, 1)
+        self._recent: Batch = {}
 
     def run(self, first: int) -> None:
         """Decide what comes; raises LeaseLost when somebody else went on with a shard."""
@@ -106,7 +107,7 @@ class _Flusher:
         began = busy = ports.clock.now()
         while self._positions:
             ports.queue.attend(first)
-            found = self._arrivals(wait_s)
+            found = self._anticipate(wait_s) if self._recent and wait_s else self._arrivals(wait_s)
             going = ports.inbox.scheduled(self._positions)
             self._decide({shard: found[shard] for shard in found if self._take(shard)})
             self._delete({shard: ids[0] for shard, ids in going.items() if self._take(shard)})
@@ -179,11 +180,7 @@ class _Flusher:
     def _decide(self, found: Batch) -> None:
         """Decide what was found together; singly where workers died of it, or it cannot be read."""
         inbox = self._ports.inbox
-        together = {
-            shard: entries
-            for shard, entries in found.items()
-            if entries and self._held[shard].attempts < _ATTEMPTS_TOGETHER
-        }
+        together = self._fit_together(found)
         if together:
             with inbox.attempt({shard: self._positions[shard] for shard in together}):
                 self._settle(self._commit(together))
@@ -195,44 +192,85 @@ class _Flusher:
                 else:
                     self._settle(self._commit({shard: inbox.read(shard, position, 1)}))
 
+    def _fit_together(self, found: Batch) -> Batch:
+        """What is in shards that are held, and brought no workers down."""
+        return {
+            shard: entries
+            for shard, entries in found.items()
+            if entries and shard in self._held and self._held[shard].attempts < _ATTEMPTS_TOGETHER
+        }
+
     def _settle(self, outcome: Outcome) -> None:
         self._ports.inbox.answer(outcome, self._ports.clock.now())
+        self._recent = {
+            shard: [each.entry for each in decided] for shard, decided in outcome.items()
+        }
         for shard, decided in outcome.items():
             held = self._held[shard]
             held.cursor = ShardCursor(shard, decided[-1].entry.id, held.lease.epoch)
             held.attempts = 0
             self._positions[shard] = held.cursor.position
 
+    def _anticipate(self, wait_s: float) -> Batch:
+        """Decide what comes as `_decide` does, and return what came and is not decided.
+
+        Who was answered is about to ask again, mostly of the same flows: while they do, the
+        transaction begins and reads what it will need.
+        """
+        ports, recent = self._ports, self._recent
+        flows = {entry.flow_id for entries in recent.values() for entry in entries}
+        found: Batch | None = None
+        together: Batch = {}
+        with ExitStack() as attempt:
+
+            def decide(snapshot: Snapshot) -> tuple[Changes, Outcome]:
+                nonlocal found, together
+                if found is None:
+                    snapshot.shards(recent)
+                    snapshot.flows(flows)
+                    found = self._arrivals(wait_s)
+                    together = self._fit_together(found)
+                    if together:
+                        positions = {shard: self._positions[shard] for shard in together}
+                        attempt.enter_context(ports.inbox.attempt(positions))
+                return self._decided(snapshot, together) if together else (Changes(), {})
+
+            outcome = ports.metadata.transact(decide)
+            self._recent = {}
+            if outcome:
+                self._settle(outcome)
+        return {shard: entries for shard, entries in (found or {}).items() if shard not in together}
+
     def _commit(self, batch: Batch) -> Outcome:
         """Decide a batch and write what follows, in one transaction with the cursors."""
-        ports = self._ports
-        entries = [entry for waiting in batch.values() for entry in waiting]
-        moved = self._moved(batch)
+        return self._ports.metadata.transact(lambda snapshot: self._decided(snapshot, batch))
 
-        def decide(snapshot: Snapshot) -> tuple[Changes, Outcome]:
-            if not self._still_there(snapshot, moved):
-                return Changes(), {
-                    shard: ports.inbox.noted(shard, moved[shard].epoch, waiting)
-                    for shard, waiting in batch.items()
-                }
-            offers = [offer for entry in entries for offer in entry.offers]
-            registration = registration_of(ports, snapshot, offers)
-            followed = [entry.job_id for entry in entries if entry.followed]
-            cancelled = ports.jobs.cancelled(followed) if followed else set[JobId]()
-            outcome = {
-                shard: [
-                    _refuse(ports, entry)
-                    if entry.job_id in cancelled
-                    else _decide(ports, registration, entry)
-                    for entry in waiting
-                ]
+    def _decided(self, snapshot: Snapshot, batch: Batch) -> tuple[Changes, Outcome]:
+        """What follows from a batch, with the cursors behind it, and the answers."""
+        ports = self._ports
+        moved = self._moved(batch)
+        if not self._still_there(snapshot, moved):
+            return Changes(), {
+                shard: ports.inbox.noted(shard, moved[shard].epoch, waiting)
                 for shard, waiting in batch.items()
             }
-            for shard, decided in outcome.items():
-                ports.inbox.note(shard, moved[shard].epoch, decided)
-            return self._moving(registration.changes(), moved), outcome
-
-        return ports.metadata.transact(decide)
+        entries = [entry for waiting in batch.values() for entry in waiting]
+        offers = [offer for entry in entries for offer in entry.offers]
+        registration = registration_of(ports, snapshot, offers)
+        followed = [entry.job_id for entry in entries if entry.followed]
+        cancelled = ports.jobs.cancelled(followed) if followed else set[JobId]()
+        outcome = {
+            shard: [
+                _refuse(ports, entry)
+                if entry.job_id in cancelled
+                else _decide(ports, registration, entry)
+                for entry in waiting
+            ]
+            for shard, waiting in batch.items()
+        }
+        for shard, decided in outcome.items():
+            ports.inbox.note(shard, moved[shard].epoch, decided)
+        return self._moving(registration.changes(), moved), outcome
 
     def _put_aside(self, shard: int, attempt: Attempt) -> Outcome:
         """Move past an entry that nobody survives, and keep it for somebody to look at."""

@@ -423,8 +423,11 @@ class LogBell(Protocol):
     def turn(self) -> AbstractContextManager[bool]:
         """The right to move them, waited for; False when somebody else does not let it go.
 
-        One turn begins a while after the other.
+        One turn begins a while after the other, a longer one while nobody follows the log.
         """
+
+    def followed(self) -> None:
+        """Say that somebody follows the log, as `wait` does."""
 
     def tell(self, last: int) -> None:
         """Wake whoever waits: `last` is the place of the latest event in the log."""

@@ -125,6 +125,8 @@ def call_for(ports: Ports, events: Sequence[Event]) -> None:
     """Have `events`, which are in the log now, sent to the webhooks that want any of them."""
     with ports.metadata.read() as snapshot:
         webhooks = snapshot.all_webhooks()
+    if webhooks:
+        ports.log_bell.followed()
     now = ports.clock.now()
     for webhook in webhooks:
         if webhook.is_due(now) and any(map(webhook.filter, events)):

@@ -21,7 +21,6 @@ from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.tables.definitions import (
-    CLAIMS,
     EVENT_LOG,
     FLOWS,
     OBJECTS,
@@ -131,16 +130,16 @@ def _say_status(transaction: Transaction) -> None:
 
 def _fill(transaction: Transaction, shards: int) -> None:
     table = transaction.table(SHARDS)
-    present = table.select(["shard"]).num_rows
+    found = table.select(["shard", "slot"])
+    present, slots = (len(found) - found[name].null_count for name in ("shard", "slot"))
     if not present:
         table.insert([{"shard": n, "position": "0-0", "epoch": 0} for n in range(shards)])
     elif present != shards:
         raise Invalid(
             f"this store was made with {present} shards: set TAMS_SHARDS={present}, not {shards}"
         )
-    claims = transaction.table(CLAIMS)
-    if not claims.select(["slot"]).num_rows:
-        claims.insert([{"slot": n, "touched": 0} for n in range(CLAIM_SLOTS)])
+    if not slots:
+        table.insert([{"slot": n, "claimed": 0} for n in range(CLAIM_SLOTS)])
     log = transaction.table(EVENT_LOG)
     if not log.select(["last"]).num_rows:
         log.insert([{"first": 1, "last": 0}])

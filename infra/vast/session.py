@@ -9,7 +9,6 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
@@ -21,12 +20,13 @@ from vastdb import errors
 from vastdb._internal import VastdbApi
 from vastdb.config import BackoffConfig, QueryConfig
 from vastdb.session import Session
-from vastdb.table import SplitWorker, SplitWorkerConfig, TableInTransaction
+from vastdb.table import TableInTransaction
 from vastdb.table_metadata import TableMetadata, TableRef, TableType
 from vastdb.transaction import Transaction as SdkTransaction
 
 from infra.settings import VastSettings
 from infra.vast.prepared import MOST_VALUES, ROW_ID, Term, request
+from infra.vast.results import FINISHED, pages
 from infra.vast.transport import Connections
 from schemas.domain.errors import Conflict, Unavailable
 from schemas.domain.timerange import TimeRange
@@ -35,15 +35,6 @@ from schemas.tables.definitions import TABLES
 _BROKEN: Final = (errors.ConnectionError, requests.RequestException)
 _INT64: Final = 1 << 63
 _DEFAULTS: Final = QueryConfig()
-_ONE_SPLIT: Final = SplitWorkerConfig(
-    num_splits=1,
-    num_sub_splits=1,
-    num_row_groups_per_sub_split=_DEFAULTS.num_row_groups_per_sub_split,
-    limit_rows_per_sub_split=_DEFAULTS.limit_rows_per_sub_split,
-    use_semi_sorted_projections=_DEFAULTS.use_semi_sorted_projections,
-    queue_priority=None,
-    semi_sorted_projection_name=None,
-)
 
 
 class OutcomeUnknown(Unavailable):
@@ -132,30 +123,33 @@ class Table:
         """Read as the SDK does, without its threads: there is one split, of one endpoint."""
         ref = self._metadata.ref
         asked = request(ref.table, columns, terms)
-        worker = SplitWorker(
-            api=self._api,
-            query_data_request=asked,
-            bucket_name=ref.bucket,
-            schema_name=ref.schema,
-            table_name=ref.table,
-            txid=self._sdk.active_txid,
-            query_imports_table=False,
-            split_id=0,
-            config=_ONE_SPLIT
-            if limit is None
-            else replace(_ONE_SPLIT, limit_rows_per_sub_split=limit),
-        )
-        batches: list[pa.RecordBatch] = []
+        found: list[pa.Table] = []
+        start = 0
 
         def read() -> None:  # goes on where it broke off
-            for batch in worker:
-                batches.append(batch)
-                if limit is not None and sum(each.num_rows for each in batches) >= limit:
-                    return
+            nonlocal start
+            while start != FINISHED and (limit is None or sum(map(len, found)) < limit):
+                response = self._api.query_data(
+                    ref.bucket,
+                    ref.schema,
+                    ref.table,
+                    asked.serialized,
+                    split=(0, 1, _DEFAULTS.num_row_groups_per_sub_split),
+                    txid=self._sdk.active_txid,
+                    limit_rows=limit or _DEFAULTS.limit_rows_per_sub_split,
+                    sub_split_start_row_ids=[(0, start)],
+                    enable_sorted_projections=_DEFAULTS.use_semi_sorted_projections,
+                )
+                try:
+                    for next_row, page in pages(response.content, asked.response_schema):
+                        found.append(page)
+                        start = next_row
+                except (EOFError, OSError, ValueError) as error:
+                    raise errors.ConnectionError(cause=error, may_retry=True) from error
 
         self._api._backoff_decorator(read)()  # noqa: SLF001 - as the SDK's own select does
-        found = pa.Table.from_batches(batches, asked.response_schema)
-        return found if limit is None else found.slice(0, limit)
+        together = pa.concat_tables(found)
+        return together if limit is None else together.slice(0, limit)
 
     def _empty(self, columns: Sequence[str]) -> pa.Table:
         fields = [*(self.schema.field(name) for name in columns), pa.field(ROW_ID, pa.uint64())]

@@ -73,6 +73,7 @@ Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 
 CLAIM_SLOTS: Final = 1_024
 
+_CURSOR: Final = ("shard", "position", "epoch")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = timedelta(milliseconds=1)
 
@@ -118,8 +119,8 @@ class VastMetadataStore:
                 snapshot = VastSnapshot(transaction)
                 changes, result = decide(snapshot)
                 attempts.append(changes)
-                self._claim(transaction, changes.claim)
-                snapshot.write(changes, self._posted(changes.told, snapshot.row_of))
+                claimed = self._slots(transaction, changes.claim)
+                snapshot.write(changes, self._posted(changes.told, snapshot.row_of), claimed)
             return result
 
         result = retried(once)
@@ -149,16 +150,15 @@ class VastMetadataStore:
             for number, each in enumerate(told)
         ]
 
-    def _claim(self, transaction: Transaction, names: Collection[str]) -> None:
+    def _slots(self, transaction: Transaction, names: Collection[str]) -> list[int]:
+        """The ids of the rows that `names` fall on."""
         if not names:
-            return
-        table = transaction.table(tables.CLAIMS)
+            return []
         if not self._slot_rows:
-            found = table.select(["slot"]).to_pylist()
+            found = transaction.table(tables.SHARDS).select(["slot"], null="shard").to_pylist()
             self._slot_rows = {row["slot"]: row[ROW_ID] for row in found}
-        slots = sorted({crc32(name.encode()) % CLAIM_SLOTS for name in names})
-        now = time.time_ns()
-        table.update([{ROW_ID: self._slot_rows[slot], "touched": now} for slot in slots])
+        slots = {crc32(name.encode()) % CLAIM_SLOTS for name in names}
+        return [self._slot_rows[slot] for slot in sorted(slots)]
 
 
 class VastSnapshot:
@@ -167,12 +167,18 @@ class VastSnapshot:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._rows: dict[tuple[str, object], rows.Row] = {}
-        self._contents: dict[FlowId, Content] = {}
+        self._flows_read: dict[FlowId, Flow | None] = {}
+        self._shards_read: dict[int, ShardCursor] = {}
         self.row_of = rows.RowsMade()
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
-        """Those of the flows named that exist."""
-        return {flow.id: flow for flow in self._flows(going=going, isin=("id", list(ids)))}
+        """Those of the flows named that exist; each is read once."""
+        unread = [each for each in ids if each not in self._flows_read]
+        if unread:
+            self._flows_read |= dict.fromkeys(unread)
+            self._flows(going=True, isin=("id", unread))
+        found = {each: flow for each in ids if (flow := self._flows_read[each]) is not None}
+        return {each: flow for each, flow in found.items() if going or flow.deletion is None}
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`."""
@@ -409,15 +415,19 @@ class VastSnapshot:
         return self._records(tables.STALLS, rows.stall_from, null="ended")
 
     def shards(self, shards: Collection[int]) -> dict[int, ShardCursor]:
-        """How far the offers of these shards are decided."""
-        found = self._records(tables.SHARDS, rows.shard_from, isin=("shard", list(shards)))
-        cursors = {cursor.shard: cursor for cursor in found}
-        missing = set(shards) - cursors.keys()
+        """How far the offers of these shards are decided; each is read once."""
+        unread = [each for each in shards if each not in self._shards_read]
+        if unread:
+            found = self._records(
+                tables.SHARDS, rows.shard_from, isin=("shard", unread), columns=_CURSOR
+            )
+            self._shards_read |= {cursor.shard: cursor for cursor in found}
+        missing = set(shards) - self._shards_read.keys()
         if missing:
             raise Unavailable(
                 f"shard {min(missing)} is not in the database; has `tams init` been run?"
             )
-        return cursors
+        return {each: self._shards_read[each] for each in shards}
 
     def outbox(self) -> list[Outgoing]:
         """Everything in the outbox, the oldest first, without the details."""
@@ -466,8 +476,11 @@ class VastSnapshot:
         """Every webhook."""
         return self._records(tables.WEBHOOKS, rows.webhook_from)
 
-    def write(self, changes: Changes, posted: Iterable[Outgoing]) -> None:
-        """Write `changes` and what is told of them, one request per table and kind of change."""
+    def write(self, changes: Changes, posted: Iterable[Outgoing], claimed: Iterable[int]) -> None:
+        """Write `changes` and what is told of them, one request per table and kind of change.
+
+        `claimed` are the ids of the rows that the names claimed fall on.
+        """
         removals: dict[str, list[int]] = defaultdict(list)
         for record in changes.remove:
             table = rows.table_of(record)
@@ -478,8 +491,11 @@ class VastSnapshot:
         for record in changes.replace:
             table = rows.table_of(record)
             updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
+        now = time.time_ns()
+        updates[tables.SHARDS] += [({ROW_ID: row_id}, {"claimed": now}) for row_id in claimed]
         for table, replaced in updates.items():
-            self._transaction.table(table).update(_differences(replaced))
+            if replaced:
+                self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
             inserts[rows.table_of(record)].append(self.row_of(record))
@@ -488,7 +504,7 @@ class VastSnapshot:
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
         found = self._records(tables.FLOWS, rows.flow_from, **conditions)
-        self._contents |= {flow.id: flow.content for flow in found}
+        self._flows_read |= {flow.id: flow for flow in found}
         return [flow for flow in found if going or flow.deletion is None]
 
     def _records(
@@ -581,9 +597,8 @@ class VastSnapshot:
 
     def _content(self, flow_id: FlowId) -> Content:
         """What a flow holds, or is said to; one that is not there holds nothing."""
-        if flow_id not in self._contents:
-            self.flows([flow_id], going=True)
-        return self._contents.get(flow_id, Content())
+        found = self.flows([flow_id], going=True)
+        return found[flow_id].content if flow_id in found else Content()
 
 
 def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:
@@ -605,8 +620,11 @@ def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row
         if name not in old or old[name] != value
     }
     # A row that is replaced by its like is written all the same, so that others notice.
-    names = [name for name in replaced[0][1] if name in changed] or list(replaced[0][1])
-    return [{ROW_ID: old[ROW_ID], **{name: new[name] for name in names}} for old, new in replaced]
+    names = changed or replaced[0][1].keys()
+    return [
+        {ROW_ID: old[ROW_ID], **{name: new.get(name, old.get(name)) for name in names}}
+        for old, new in replaced
+    ]
 
 
 def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import Any, ClassVar
 
 import flatbuffers
 import numpy as np
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from infra.vast_local.errors import Invalid
 
-_U8, _U16, _U32, _I32 = Struct("<B"), Struct("<H"), Struct("<I"), Struct("<i")
+_U16, _U32, _I32, _I64 = Struct("<H"), Struct("<I"), Struct("<i"), Struct("<q")
 
 
 class Table:
@@ -55,13 +55,15 @@ class Table:
         at = self._at(slot)
         if not at:
             return b""
-        start = at + _U32.unpack_from(self._buffer, at)[0]
-        length = _U32.unpack_from(self._buffer, start)[0]
-        return self._buffer[start + 4 : start + 4 + length]
+        return _pointed_blob(self._buffer, at)
 
     def text(self, slot: int) -> str:
         """Return a string, empty when absent."""
         return self.blob(slot).decode()
+
+    def place(self, slot: int) -> int:
+        """Return the byte position of a slot's value, or of what points at it; 0 when absent."""
+        return self._at(slot)
 
     def table(self, slot: int) -> "Table":
         """Return the table a slot points at; ``IndexError`` when absent."""
@@ -97,6 +99,44 @@ class Table:
             return 0
         offset: int = _U16.unpack_from(self._buffer, self._vtable + entry)[0]
         return offset and self._position + offset
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerAt:
+    """A signed 64-bit integer at a byte position, in whichever buffer it is read from."""
+
+    SIZE: ClassVar[int] = 8
+
+    place: int
+
+    def read(self, buffer: bytes) -> int:
+        """Return the integer."""
+        return _I64.unpack_from(buffer, self.place)[0]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class TextAt:
+    """A string that a byte position points at, in whichever buffer it is read from."""
+
+    SIZE: ClassVar[int] = 4
+
+    place: int
+
+    def start(self, buffer: bytes) -> int:
+        """Return where the string begins, its length first."""
+        return self.place + _U32.unpack_from(buffer, self.place)[0]  # type: ignore[no-any-return]
+
+    def read(self, buffer: bytes) -> str:
+        """Return the string."""
+        return _pointed_blob(buffer, self.place).decode()
+
+
+def _pointed_blob(buffer: bytes, at: int) -> bytes:
+    start = at + _U32.unpack_from(buffer, at)[0] + 4
+    end = start + _U32.unpack_from(buffer, start - 4)[0]
+    if end > len(buffer):
+        raise IndexError("a string runs past the end of the buffer")
+    return buffer[start:end]
 
 
 class Irregular(Exception):

@@ -3,11 +3,13 @@
 * The wire has one shape: ``and(or(term ...) ...)``, every ``or`` on one column, a term
   being a call on a column and at most one literal, or an ``and`` of two of those.
 * Several ``equal`` terms of one ``or`` become an IN of parameters where there is an index to
-  answer it; their number is rounded up, so that the statement is seldom a new one. Elsewhere
-  they become a join with a list: DuckDB 2.0 compares an IN of constants several times slower,
-  and on a field of a struct wrongly.
+  answer it, or where they are few integers; their number is rounded up, so that the statement is
+  seldom a new one. Elsewhere they become a join with a list: DuckDB 2.0 compares an IN of
+  constants several times slower, and on a field of a struct wrongly.
 * Narrow integers and booleans are written into the SQL, everything else is a parameter, so that
   the same question with other values is the same statement.
+* Of a parameter it is noted where the request has its value, which is not read: requests that
+  differ in nothing else have one condition.
 * A literal must be of its column's kind; a filter that DuckDB could not bind is refused
   here, because an error inside DuckDB would end the transaction.
 """
@@ -20,7 +22,7 @@ from struct import Struct
 import pyarrow as pa
 
 from infra.vast_local.errors import Invalid
-from infra.vast_local.flatbuf import Irregular, Table, Tables
+from infra.vast_local.flatbuf import IntegerAt, Irregular, Table, Tables, TextAt
 from infra.vast_local.nodes import Node
 
 _COMPARISONS = {
@@ -34,12 +36,15 @@ _COMPARISONS = {
 
 _LITERAL, _FIELD, _CALL = 1, 2, 3
 
-_INT64, _BYTES = 5, {22, 23}
+_INT64, _LONG, _BYTES = 5, {5, 10, 11, 12}, {22, 23}
 
 _MOST_PARAMETERS = 1 << 10
 """Values of an IN up to which each is a parameter: an index finds them faster than a scan."""
 
-_MANY = 16
+_MOST_COMPARED = 16
+"""Integers of an IN up to which each is a parameter where there is no index."""
+
+_MANY = 33
 """Terms from which on it pays to read them together."""
 
 _INTEGERS = {
@@ -69,22 +74,63 @@ Literal = bool | int | float | bytes | Decimal | tuple["Literal", ...]
 Value = bool | int | float | str | bytes | list["Value"]
 
 
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is the same in every request of this shape."""
+
+    value: Value
+
+    def read(self, buffer: bytes) -> Value:
+        """Return it."""
+        del buffer
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """Values as a list."""
+
+    values: "list[Source]"
+
+    def read(self, buffer: bytes) -> list[Value]:
+        """Return the list."""
+        return [value.read(buffer) for value in self.values]
+
+
+Source = IntegerAt | TextAt | Constant | ListOf
+"""Where the value of a parameter is found."""
+
+
 @dataclass(slots=True)
 class Condition:
-    """SQL text of a filter, its parameters in order, and the columns it reads."""
+    """SQL text of a filter, where its parameters are, in order, and the columns it reads.
+
+    ``is_common`` says that a request of this shape may come again with other values.
+    """
 
     sql: str = "true"
-    parameters: list[object] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)
+    is_common: bool = True
+
+    def parameters(self, body: bytes) -> list[object]:
+        """Return the parameters a request has."""
+        return [source.read(body) for source in self.sources]
+
+    @property
+    def places(self) -> list[IntegerAt | TextAt]:
+        """Where in a request the values are."""
+        inner = [s.values if isinstance(s, ListOf) else [s] for s in self.sources]
+        return [s for group in inner for s in group if isinstance(s, (IntegerAt, TextAt))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """One comparison: an operator word, the node it reads and its literal, if it has one."""
+    """One comparison: an operator word, the node it reads and its literal, unread, if any."""
 
     name: str
     node: Node
-    literal: Literal | None
+    literal: Table | None
 
 
 def compile_filter(expression: Table, nodes: Sequence[Node]) -> Condition:
@@ -105,7 +151,9 @@ def compile_filter(expression: Table, nodes: Sequence[Node]) -> Condition:
             choices = [_terms(term, nodes) for term in call.tables(1)]
             parts.append(_any_of(condition, choices))
         else:
-            parts.append(_is_in(condition, *alike))
+            node, values = alike
+            condition.is_common = False
+            parts.append(_is_in(condition, node, list(map(Constant, values))))
     if parts:
         condition.sql = " AND ".join(parts)
     return condition
@@ -147,21 +195,22 @@ def _any_of(condition: Condition, choices: list[list[_Term]]) -> str:
         node = equals[0].node
         if any(term.node is not node for term in equals):
             raise Invalid("an or is on one column")
-        values = [_value(term.literal, node.stored) for term in equals]
-        parts.append(_is_in(condition, node, values))
+        parts.append(_is_in(condition, node, [_source(term.literal, node) for term in equals]))
         choices = [c for c in choices if len(c) > 1 or c[0].name != "equal"]
     parts += [_all_of(condition, terms) for terms in choices]
     return "(" + " OR ".join(parts) + ")" if parts else "false"
 
 
-def _is_in(condition: Condition, node: Node, values: list[Value]) -> str:
+def _is_in(condition: Condition, node: Node, values: Sequence[Source]) -> str:
     column = _column(condition, node)
-    if not node.is_indexed or len(values) > _MOST_PARAMETERS:
-        condition.parameters.append(values)
+    is_plain = node.declared == "BIGINT" and not node.path
+    most = _MOST_PARAMETERS if node.is_indexed else _MOST_COMPARED if is_plain else 0
+    if len(values) > most:
+        condition.sources.append(ListOf(list(values)))
         return f"{column} IN (SELECT unnest(?::{node.declared}[]))"
     count = 1 << (len(values) - 1).bit_length()
-    condition.parameters += values
-    condition.parameters += [values[-1]] * (count - len(values))
+    condition.sources += values
+    condition.sources += [values[-1]] * (count - len(values))
     return f"{column} IN ({', '.join([_parameter(node)] * count)})"
 
 
@@ -179,7 +228,7 @@ def _prefix(condition: Condition, terms: list[_Term]) -> str | None:
     """
     if [term.name for term in terms] != ["greater_equal", "less"]:
         return None
-    lower, upper = terms[0].literal, terms[1].literal
+    lower, upper = [_read(term.literal) for term in terms]
     if not isinstance(lower, bytes) or not isinstance(upper, bytes) or not lower:
         return None
     if upper != lower[:-1] + bytes([(lower[-1] + 1) % 256]):
@@ -187,7 +236,7 @@ def _prefix(condition: Condition, terms: list[_Term]) -> str | None:
     if not pa.types.is_string(terms[0].node.type):
         return None
     column = _column(condition, terms[0].node)
-    condition.parameters += [_text(lower), _text(lower)]
+    condition.sources += [Constant(_text(lower)), Constant(_text(lower))]
     return f"({column} >= ? AND starts_with({column}, ?))"
 
 
@@ -214,14 +263,29 @@ def _column(condition: Condition, node: Node) -> str:
 
 
 def _literal(condition: Condition, term: _Term) -> str:
-    declared = term.node.declared
-    value = _value(term.literal, term.node.stored)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) and (declared != "BIGINT" or not -_INT64_END <= value < _INT64_END):
-        return str(value)
-    condition.parameters.append(value)
+    source = _source(term.literal, term.node)
+    if isinstance(source, Constant):
+        value = source.value
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int) and not (
+            term.node.declared == "BIGINT" and -_INT64_END <= value < _INT64_END
+        ):
+            return str(value)
+    condition.sources.append(source)
     return _parameter(term.node)
+
+
+def _source(literal: Table | None, node: Node) -> Source:
+    """Return where the value of a literal is; common kinds stay unread."""
+    place = literal.table(1).place(0) if literal else 0
+    if literal and place:
+        kind = literal.byte(0)
+        if kind in _BYTES and node.declared == "VARCHAR":
+            return TextAt(place)
+        if kind in _LONG and node.declared == "BIGINT":
+            return IntegerAt(place)
+    return Constant(_value(_read(literal), node.stored))
 
 
 def _parameter(node: Node) -> str:
@@ -275,10 +339,14 @@ def _position(expression: Table) -> int:
     return expression.table(1).table(1).uint(0)
 
 
-def _read_literal(expression: Table) -> Literal:
+def _read_literal(expression: Table) -> Table:
     if expression.byte(0) != _LITERAL:
         raise Invalid("a call's second argument is a literal")
-    return _literal_value(expression.table(1))
+    return expression.table(1)
+
+
+def _read(literal: Table | None) -> Literal | None:
+    return _literal_value(literal) if literal else None
 
 
 def _literal_value(literal: Table) -> Literal:

@@ -7,7 +7,7 @@
   stream, each message behind the sub-split's number and its next row id.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from struct import Struct
 
@@ -83,15 +83,21 @@ def projection_columns(listed: Iterable[Column], projection: Projection) -> byte
     return _stream_of([_marked(c.field, key.get(c.field.name)) for c in listed])
 
 
-def cycle(stream: int, next_row: int, leaves: list[pa.Array], rows: int) -> Iterable[bytes]:
-    """Return the frames that carry one page of a sub-split, leaf by leaf.
+def messages(leaves: list[pa.Array], rows: int) -> Sequence[bytes]:
+    """Return the Arrow messages that carry rows, leaf by leaf.
 
-    Without leaves the page is only its number of rows.
+    Without leaves they carry only the number of rows.
     """
-    head = _HEADER.pack(stream, next_row)
+    carried: list[bytes] = []
     for batch in map(_column_batch, leaves) if leaves else [_counting_batch(rows)]:
-        schema, end = _schema_message(batch.schema), _END_OF_STREAM
-        yield b"".join((head, schema, head, batch.serialize(), head, end))
+        carried += (_schema_message(batch.schema), batch.serialize(), _END_OF_STREAM)
+    return carried
+
+
+def framed(stream: int, next_row: int, carried: Iterable[bytes]) -> bytes:
+    """Return the messages of one page of a sub-split as frames."""
+    head = _HEADER.pack(stream, next_row)
+    return head.join([b"", *carried])
 
 
 def completed() -> bytes:

@@ -10,6 +10,8 @@
   to its last one; only if it did not is it read again, in order.
 * A few rows are read as rows, which costs half of what it costs to have DuckDB make Arrow;
   when there turn out to be more, they are read again.
+* A query is what requests have in common that differ in values only: it is decoded, and all that
+  follows from it is worked out, once for each definition of its table.
 * A sorted table, or a projection, is read in key order instead: NULL is the greatest value,
   equal keys follow in row id order. The next row id of such a page is the number of a place
   the transaction remembers, so the rows read so far may be deleted meanwhile. A few rows are
@@ -18,6 +20,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +33,7 @@ from infra.vast_local.errors import Invalid
 from infra.vast_local.flatbuf import reading, root
 from infra.vast_local.nodes import Node, number
 from infra.vast_local.predicates import Condition, compile_filter
+from infra.vast_local.shapes import Shapes
 from infra.vast_local.transactions import Transaction
 
 ROW_GROUP = 1 << 16
@@ -47,7 +51,7 @@ _FEW = 1024
 """Rows up to which it is no dearer to fetch them one by one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """What to read: output leaves in order, the condition, the table they belong to."""
 
@@ -56,12 +60,72 @@ class Query:
     condition: Condition
     order: tuple[Column, ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Physical columns to read, the row id first."""
         read = (leaf.column for leaf in self.leaves)
         key = (column.physical for column in self.order)
         return tuple(dict.fromkeys([ROW_ID, *read, *key]))
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """Physical columns to read in the order of, none for that of row ids."""
+        return (*(column.physical for column in self.order), ROW_ID) if self.order else ()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The schema of rows as they are stored."""
+        by_name = {column.physical: column.field.type for column in self.table.columns}
+        return pa.schema(
+            [
+                (name, types.storage(by_name[name]) if name in by_name else pa.int64())
+                for name in self.columns
+            ]
+        )
+
+    @cached_property
+    def types(self) -> tuple[pa.DataType, ...]:
+        """The types of columns as they are stored."""
+        return tuple(self.schema.types)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether no column is nested."""
+        return not any(map(pa.types.is_nested, self.types))
+
+    @cached_property
+    def statement(self) -> str:
+        """SQL that reads the rows of all sub-splits, to which conditions can be added."""
+        return (
+            f"SELECT {', '.join(self.columns)} FROM {self.table.physical} "  # noqa: S608
+            f"WHERE {self.condition.sql}"
+        )
+
+    @cached_property
+    def nothing(self) -> pa.RecordBatch:
+        """No rows."""
+        return pa.RecordBatch.from_arrays([pa.array([], t) for t in self.types], schema=self.schema)
+
+    @cached_property
+    def nothing_framed(self) -> Sequence[bytes]:
+        """The messages of a page without rows."""
+        return protocol.messages(_leaves(self, self.nothing), 0)
+
+    @cached_property
+    def suited(self) -> "Query | None":
+        """The query answered from a projection that has its columns and is sorted by its filter."""
+        asked = {leaf.column for leaf in self.leaves} | self.condition.columns
+        for projection in self.table.projections:
+            names = (*projection.sorted, *projection.unsorted)
+            covered = {self.table.column(name).physical for name in names}
+            key = self.table.column(projection.sorted[0]).physical
+            if key in self.condition.columns and asked - {ROW_ID} <= covered:
+                return self.sorted_by(projection)
+        return None
+
+    def sorted_by(self, projection: Projection) -> "Query":
+        """Return the query answered from a projection."""
+        return replace(self, order=tuple(map(self.table.column, projection.sorted)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +138,15 @@ class Share:
 
     @property
     def sql(self) -> str:
-        """Condition a row id meets when it belongs here."""
-        return f"({ROW_ID} // {self.run}) % {self.of} = {self.place}" if self.of > 1 else "true"
+        """What to add to the condition on a row for its id to belong here."""
+        return f" AND ({ROW_ID} // {self.run}) % {self.of} = {self.place}" if self.of > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one sub-split as storage arrays by physical name, and where to go on."""
+    """Rows of one sub-split, columns as stored in the order of the query, and where to go on."""
 
-    rows: pa.Table
+    rows: pa.Table | pa.RecordBatch
     next_row: int
 
 
@@ -90,93 +154,95 @@ Pages = list[tuple[int, Page]]
 """Pages of a response, each with its sub-split."""
 
 
-def decode(table: Table, body: bytes) -> Query:
-    """Return the query of a request body or refuse it with 400."""
+def decode(table: Table, body: bytes) -> tuple[Query, list[object]]:
+    """Return the query of a request body and its parameters, or refuse it with 400."""
+    shapes: Shapes[Query] = table.memo.setdefault("queries", Shapes())
     with reading("the query"):
-        source = root(body).table(1)
-        names = tuple([field.text(0) for field in source.table(3).tables(1)])
-        nodes = number(table, names)
-        condition = compile_filter(source.table(2), nodes)
-        leaves = tuple([nodes[field.uint(0)] for field in source.tables(4)])
+        query = shapes.find(body)
+        if query is None:
+            query = _decode(table, body)
+            if query.condition.is_common:
+                places = query.condition.places
+                shapes.learn(body, places, query, partial(_decode, table))
+        return query, query.condition.parameters(body)
+
+
+def _decode(table: Table, body: bytes) -> Query:
+    source = root(body).table(1)
+    names = tuple([field.text(0) for field in source.table(3).tables(1)])
+    nodes = number(table, names)
+    condition = compile_filter(source.table(2), nodes)
+    leaves = tuple([nodes[field.uint(0)] for field in source.tables(4)])
     if not all(leaf.is_leaf for leaf in leaves):
         raise Invalid("a projection names leaf columns")
     return Query(table, leaves, condition, order=table.sorted_columns)
 
 
-def sorted_by(query: Query, projection: Projection) -> Query:
-    """Return the query answered from a projection."""
-    return replace(query, order=tuple(map(query.table.column, projection.sorted)))
-
-
-def suited(query: Query) -> Projection | None:
-    """Return a projection that has the query's columns and is sorted by what it filters."""
-    asked = {leaf.column for leaf in query.leaves} | query.condition.columns
-    for projection in query.table.projections:
-        names = (*projection.sorted, *projection.unsorted)
-        covered = {query.table.column(name).physical for name in names}
-        key = query.table.column(projection.sorted[0]).physical
-        if key in query.condition.columns and asked - {ROW_ID} <= covered:
-            return projection
-    return None
-
-
 def frames(query: Query, pages: Pages) -> Iterator[bytes]:
     """Return the response of a query from the pages of its sub-splits."""
     for stream, page in pages:
-        arrays = {name: _array(page.rows.column(name)) for name in page.rows.column_names}
-        leaves = [types.isolate(arrays[leaf.column], leaf.path, leaf.type) for leaf in query.leaves]
-        yield from protocol.cycle(stream, page.next_row, leaves, page.rows.num_rows)
+        rows = page.rows.num_rows
+        messages = (
+            protocol.messages(_leaves(query, page.rows), rows) if rows else query.nothing_framed
+        )
+        yield protocol.framed(stream, page.next_row, messages)
     yield protocol.completed()
+
+
+def _leaves(query: Query, rows: pa.Table | pa.RecordBatch) -> list[pa.Array]:
+    arrays = {
+        name: _array(column) for name, column in zip(query.columns, rows.columns, strict=True)
+    }
+    return [types.isolate(arrays[leaf.column], leaf.path, leaf.type) for leaf in query.leaves]
 
 
 class Reader:
     """Reads the pages of one query in one transaction."""
 
-    def __init__(self, tx: Transaction, query: Query, *, end: int, budget: int) -> None:
+    def __init__(
+        self, tx: Transaction, query: Query, parameters: list[object], *, end: int, budget: int
+    ) -> None:
         """Read in a transaction; ``end`` is after the last row id, ``budget`` bytes per page."""
         self._tx = tx
         self._places = tx.places
         self._query = query
+        self._parameters = parameters
         self._end = end
         self._budget = budget
-        self._columns = query.columns
-        self._schema = _schema(query.table, self._columns)
-        self._is_plain = not any(map(pa.types.is_nested, self._schema.types))
 
     def page(self, share: Share, start: int, limit: int) -> Page:
         """Return the page of a sub-split that goes on at ``start``, 0 at first."""
         if share.place * share.run >= self._end:
-            return Page(self._schema.empty_table(), protocol.FINISHED)
+            return Page(self._query.nothing, protocol.FINISHED)
         read = self._by_key if self._query.order else self._by_id
         return read(share, start, limit)
 
     def _by_id(self, share: Share, start: int, limit: int) -> Page:
         if start >= self._end:
-            return Page(self._schema.empty_table(), protocol.FINISHED)
-        where = self._where(share)
-        parameters = self._query.condition.parameters
+            return Page(self._query.nothing, protocol.FINISHED)
+        where = share.sql
         if start:
-            where.append(f"{ROW_ID} >= {start}")
-        rows, whole = self._read(where, parameters, limit + 1)
+            where += f" AND {ROW_ID} >= {start}"
+        rows, whole = self._read(where, self._parameters, limit + 1)
         if whole and rows.num_rows <= limit:
             return Page(_in_order(rows), protocol.FINISHED)
         last = pc.max(rows.column(ROW_ID)).as_py()
-        where.append(f"{ROW_ID} <= {last}")
+        where += f" AND {ROW_ID} <= {last}"
         if self._count(where) == rows.num_rows:
             rows = _in_order(rows)
         else:
-            rows, _ = self._read(where, parameters, limit, [ROW_ID])
+            rows, _ = self._read(where, self._parameters, limit, [ROW_ID])
         rows = rows.slice(0, limit)
         return Page(rows, 1 + rows.column(ROW_ID)[-1].as_py())
 
     def _by_key(self, share: Share, start: int, limit: int) -> Page:
-        key = [*(column.physical for column in self._query.order), ROW_ID]
-        where = self._where(share)
-        parameters = list(self._query.condition.parameters)
+        key = self._query.key
+        where = share.sql
+        parameters = self._parameters
         if start:
             marks = [f"?::{types.sql(types.storage(c.field.type))}" for c in self._query.order]
-            where.append(f"row({', '.join(key)}) > row({', '.join(marks)}, ?::BIGINT)")
-            parameters += self._place(start)
+            where += f" AND row({', '.join(key)}) > row({', '.join(marks)}, ?::BIGINT)"
+            parameters = [*parameters, *self._place(start)]
         rows, whole = self._read(where, parameters, limit + 1, key)
         if whole and rows.num_rows <= limit:
             return Page(rows, protocol.FINISHED)
@@ -189,24 +255,24 @@ class Reader:
             raise Invalid("in key order a query goes on only where its transaction left off")
         return self._places[start - 1]
 
-    def _count(self, where: list[str]) -> int:
-        statement = f"SELECT count(*) FROM {self._query.table.physical} WHERE {_all(where)}"  # noqa: S608
-        counted = self._tx.cursor.execute(statement, self._query.condition.parameters).fetchall()
+    def _count(self, where: str) -> int:
+        statement = (
+            f"SELECT count(*) FROM {self._query.table.physical} "  # noqa: S608
+            f"WHERE {self._query.condition.sql}{where}"
+        )
+        counted = self._tx.cursor.execute(statement, self._parameters).fetchall()
         return int(counted[0][0])
 
     def _read(
-        self, where: list[str], parameters: list[object], limit: int, key: Sequence[str] = ()
-    ) -> tuple[pa.Table, bool]:
+        self, where: str, parameters: list[object], limit: int, key: Sequence[str] = ()
+    ) -> tuple[pa.Table | pa.RecordBatch, bool]:
         """Read rows as they come, or the first in the order of a key.
 
         The second value says whether the budget let all through.
         """
-        statement = (
-            f"SELECT {', '.join(self._columns)} FROM {self._query.table.physical} "  # noqa: S608
-            f"WHERE {_all(where)}"
-        )
+        statement = self._query.statement + where
         order = " ORDER BY " + ", ".join(f"{name} NULLS LAST" for name in key) if key else ""
-        few = self._few(statement, parameters, limit) if self._is_plain else None
+        few = self._few(statement, parameters, limit) if self._query.is_plain else None
         if few is not None and key:
             is_all = few.num_rows < limit
             few = _by(key, few) if is_all else self._few(statement + order, parameters, limit)
@@ -224,49 +290,35 @@ class Reader:
                 return pa.Table.from_batches(batches), False
         return pa.Table.from_batches(batches, reader.schema), True
 
-    def _few(self, statement: str, parameters: list[object], limit: int) -> pa.Table | None:
+    def _few(self, statement: str, parameters: list[object], limit: int) -> pa.RecordBatch | None:
         """Read the rows if they are few; None if they are not."""
         most = min(limit, _FEW + 1)
         rows = self._tx.execute(f"{statement} LIMIT {most}", parameters).fetchall()
         if len(rows) > _FEW:
             return None
         if not rows:
-            return self._schema.empty_table()
-        columns = zip(zip(*rows, strict=True), self._schema.types, strict=True)
-        return pa.Table.from_arrays([pa.array(c, t) for c, t in columns], schema=self._schema)
-
-    def _where(self, share: Share) -> list[str]:
-        """Return the conditions on every row of a sub-split."""
-        return [self._query.condition.sql, share.sql]
+            return self._query.nothing
+        columns = zip(zip(*rows, strict=True), self._query.types, strict=True)
+        arrays = [pa.array(values, type_) for values, type_ in columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._query.schema)
 
 
-def _schema(table: Table, columns: tuple[str, ...]) -> pa.Schema:
-    """Return the schema of rows as they are stored."""
-    by_name = {column.physical: column for column in table.columns}
-    return pa.schema(
-        [
-            (name, types.storage(by_name[name].field.type) if name in by_name else pa.int64())
-            for name in columns
-        ]
-    )
-
-
-def _in_order(rows: pa.Table) -> pa.Table:
+def _in_order(rows: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+    if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
+        return rows
     ids = rows.column(ROW_ID).to_numpy()
     return rows if (ids[1:] > ids[:-1]).all() else rows.take(np.argsort(ids))
 
 
-def _by(key: Sequence[str], rows: pa.Table) -> pa.Table:
+def _by(key: Sequence[str], rows: pa.RecordBatch) -> pa.RecordBatch:
     if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
         return rows
     return rows.sort_by([(name, "ascending") for name in key])
 
 
-def _all(conditions: list[str]) -> str:
-    return " AND ".join(conditions)
-
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
+def _array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
     if column.num_chunks == 1 and column.chunk(0).offset == 0:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -1,12 +1,13 @@
 """Inserting, updating and deleting rows.
 
-* Batches arrive and ids leave as Arrow IPC streams; values reach DuckDB as Arrow, never as SQL.
+* Batches arrive and ids leave as Arrow IPC streams; values reach DuckDB as Arrow, or as
+  parameters where they are few, never as SQL.
 * Everything is checked before the first statement, so a refused batch changes nothing.
 * Rows are claimed before they are written. A row that is to be updated and is not there
   fails the transaction: an update is never lost in silence. Deleting twice is harmless.
 * The range of a batch's ids is in the statement, so DuckDB reads only the row groups they can
-  be in. Ids without a gap need nothing else to be deleted; a single row is updated with
-  parameters, at half the cost of a join.
+  be in. Ids without a gap need nothing else to be deleted; a few rows that get the same values are
+  updated with parameters, at half the cost of a join.
 * DuckDB moves a row when an indexed column of it is written. So one that stays as it is is left
   out of the update.
 """
@@ -32,6 +33,15 @@ EXTERNAL_ROW_ID = "vastdb_rowid"
 """A column of this name in the first insert says that clients number the rows."""
 
 MAX_ROW_ID = (1 << 48) - 1
+
+_SIMPLE = frozenset({pa.bool_(), pa.int32(), pa.int64(), pa.string()})
+"""Types whose values may be parameters."""
+
+_FEW_ROWS = 16
+"""Rows up to which those that get the same values are named in a statement."""
+
+_FEW_CELLS = 32
+"""Values up to which it is cheaper to insert them as parameters."""
 
 
 def row_id_type(table: Table) -> pa.DataType:
@@ -62,11 +72,18 @@ class Rows:
         if table.external_row_ids is None and EXTERNAL_ROW_ID in table.by_name:
             table = self._definitions.number_rows_externally(tx, table, external)
         first = self._row_ids.allocate(table.id, count)
-        numbers = pa.array(range(first, first + count), pa.int64())
         names = ", ".join([ROW_ID, *(column.physical for column in columns)])
-        arrays = [numbers, *_stored(batch, columns)]
-        statement = f"INSERT INTO {table.physical} ({names}) SELECT * FROM incoming"  # noqa: S608
-        _execute(tx, statement, _table(arrays))
+        target = f"{table.physical} ({names})"
+        stored = _stored(batch, columns)
+        if count * len(stored) <= _FEW_CELLS and _are_simple(stored):
+            cells = [range(first, first + count), *(array.to_pylist() for array in stored)]
+            marks = ", ".join([f"({', '.join('?' * len(cells))})"] * count)
+            values = [value for row in zip(*cells, strict=True) for value in row]
+            tx.execute(f"INSERT INTO {target} VALUES {marks}", values).fetchall()  # noqa: S608
+        else:
+            numbers = pa.array(range(first, first + count), pa.int64())
+            statement = f"INSERT INTO {target} SELECT * FROM incoming"  # noqa: S608
+            _execute(tx, statement, _table([numbers, *stored]))
         return _ids(table, first, count)
 
     def update(self, tx: Transaction, table: Table, body: bytes) -> None:
@@ -79,12 +96,12 @@ class Rows:
         if not len(ids) or not columns:
             return
         bounds = self._claim(tx, table, ids)
-        incoming = _table([ids, *_stored(batch, columns)])
-        if len(ids) > 1 or any(map(pa.types.is_nested, incoming.schema.types)):
-            found = _update_many(tx, table, columns, incoming, bounds)
+        stored = _stored(batch, columns)
+        same = _same(stored) if len(ids) <= _FEW_ROWS and _are_simple(stored) else None
+        if same is None:
+            found = _update_each(tx, table, columns, _table([ids, *stored]), bounds)
         else:
-            values = [column[0].as_py() for column in incoming.columns]
-            found = _update_one(tx, table, columns, values)
+            found = _update_alike(tx, table, columns, ids.to_pylist(), same)
         if found != len(ids):
             raise Lost(f"{len(ids) - found} of the rows to update do not exist", "NoSuchRow")
 
@@ -114,28 +131,36 @@ class Rows:
 _JOINED = f"{ROW_ID} = incoming.v0 AND {ROW_ID} BETWEEN ? AND ?"
 
 
-def _update_one(tx: Transaction, table: Table, columns: list[Column], values: list[object]) -> int:
-    """Set the columns of a row to the values after its id; return 0 if there is no such row."""
-    id_, *new = values
-    settings = {column.physical: value for column, value in zip(columns, new, strict=True)}
+def _same(stored: list[pa.Array]) -> list[object] | None:
+    """Return the values that all rows have, None if they differ."""
+    rows = list(zip(*(array.to_pylist() for array in stored), strict=True))
+    return list(rows[0]) if rows.count(rows[0]) == len(rows) else None
+
+
+def _update_alike(
+    tx: Transaction, table: Table, columns: list[Column], ids: list[int], values: list[object]
+) -> int:
+    """Set the columns of a few rows to the same values; return how many of the rows there are."""
+    settings = {column.physical: value for column, value in zip(columns, values, strict=True)}
+    where = f"{ROW_ID} = ?" if len(ids) == 1 else f"{ROW_ID} IN ({', '.join('?' * len(ids))})"
     indexed = [column.physical for column in columns if column in table.indexed]
     if indexed:
-        select = f"SELECT {', '.join(indexed)} FROM {table.physical} WHERE {ROW_ID} = ?"  # noqa: S608
-        found = tx.execute(select, [id_]).fetchall()
-        if not found:
-            return 0
-        for name, value in zip(indexed, found[0], strict=True):
-            if settings[name] == value:
+        select = f"SELECT {', '.join(indexed)} FROM {table.physical} WHERE {where}"  # noqa: S608
+        found = tx.execute(select, ids).fetchall()
+        if len(found) != len(ids):
+            return len(found)
+        for name, former in zip(indexed, zip(*found, strict=True), strict=True):
+            if all(value == settings[name] for value in former):
                 del settings[name]
     if not settings:
-        return 1
+        return len(ids)
     sets = ", ".join(f"{name} = ?" for name in settings)
-    statement = f"UPDATE {table.physical} SET {sets} WHERE {ROW_ID} = ?"  # noqa: S608
-    (changed,) = tx.execute(statement, [*settings.values(), id_]).fetchall()[0]
+    statement = f"UPDATE {table.physical} SET {sets} WHERE {where}"  # noqa: S608
+    (changed,) = tx.execute(statement, [*settings.values(), *ids]).fetchall()[0]
     return int(changed)
 
 
-def _update_many(
+def _update_each(
     tx: Transaction,
     table: Table,
     columns: list[Column],
@@ -214,6 +239,11 @@ def _stored(batch: pa.RecordBatch, columns: list[Column]) -> list[pa.Array]:
     return [
         types.relayout(batch.column(c.field.name), types.storage(c.field.type)) for c in columns
     ]
+
+
+def _are_simple(arrays: list[pa.Array]) -> bool:
+    """Tell whether values mean as parameters exactly what they mean in Arrow."""
+    return all(array.type in _SIMPLE for array in arrays)
 
 
 def _table(arrays: list[pa.Array]) -> pa.Table:

@@ -34,7 +34,6 @@ EVENTS: Final = "events"
 EVENT_LOG: Final = "event_log"
 WEBHOOKS: Final = "webhooks"
 SHARDS: Final = "shards"
-CLAIMS: Final = "claims"
 
 TABLES: Final[dict[str, pa.Schema]] = {
     SOURCES: pa.schema(
@@ -282,8 +281,17 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("fault", pa.string()),
         ]
     ),
-    SHARDS: pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())]),
-    CLAIMS: pa.schema([("slot", pa.int64()), ("touched", pa.int64())]),
+    # A row is of a shard, or a slot that claimed names fall on. Both are updated so that of two
+    # transactions one comes first; in one table, since it takes one request then.
+    SHARDS: pa.schema(
+        [
+            ("shard", pa.int64()),
+            ("position", pa.string()),
+            ("epoch", pa.int64()),
+            ("slot", pa.int64()),
+            ("claimed", pa.int64()),
+        ]
+    ),
 }
 
 PROJECTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {

@@ -13,7 +13,6 @@ from vastdb.table_metadata import TableMetadata, TableRef, TableType
 
 from infra.vast.prepared import ROW_ID, Term, request
 from infra.vast_local import catalog, query
-from infra.vast_local.predicates import Condition
 from schemas.tables.definitions import OBJECTS, TABLES
 
 _COLUMNS = ["id", "created", "references"]
@@ -74,6 +73,5 @@ def _read(asked: sdk.QueryDataRequest) -> tuple[str, list[object], list[str]]:
     """What the local server makes of a request: condition, its values, the columns to read."""
     fields = tuple(catalog.Column(i, field) for i, field in enumerate(TABLES[OBJECTS]))
     table = catalog.Table(1, 1, OBJECTS, fields, next_column=len(fields))
-    found = query.decode(table, bytes(asked.serialized))
-    condition: Condition = found.condition
-    return condition.sql, condition.parameters, [leaf.column for leaf in found.leaves]
+    found, parameters = query.decode(table, bytes(asked.serialized))
+    return found.condition.sql, parameters, [leaf.column for leaf in found.leaves]

@@ -113,3 +113,53 @@ def test_statistics_count_the_rows_a_transaction_sees(db):
         table.delete(ids(1))
 
         assert table.get_stats().num_rows == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 17])
+@pytest.mark.parametrize("values", [("same", 7), ("same", None), (None, 7)])
+def test_rows_are_set_to_the_same_values_and_no_others_are(db, count, values):
+    db.create("t", INT)
+    with db.session.transaction() as tx:
+        db.table(tx, "t").insert(pa.table({"n": range(40), "s": ["x"] * 40}))
+        ids = list(range(1, 2 * count, 2))
+        text, number = values
+
+        db.table(tx, "t").update(
+            pa.table(
+                {
+                    "$row_id": pa.array(ids, pa.uint64()),
+                    "n": pa.array([number] * count, pa.int64()),
+                    "s": pa.array([text] * count, pa.string()),
+                }
+            )
+        )
+
+    found = db.committed("t")
+    expected = [(number, text) if n in ids else (n, "x") for n in range(40)]
+    assert list(zip(found["n"], found["s"], strict=True)) == expected
+
+
+def test_several_rows_of_which_one_is_not_there_are_not_updated(db):
+    db.create("t", INT)
+    with db.session.transaction() as tx:
+        db.table(tx, "t").insert(pa.table({"n": [1, 2]}))
+    changed = pa.table({"$row_id": pa.array([1, 2], pa.uint64()), "n": [5, 5]})
+
+    with pytest.raises(errors.Conflict), db.session.transaction() as tx:
+        db.table(tx, "t").update(changed)
+
+    assert db.committed("t")["n"] == [1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 17])
+def test_inserted_rows_hold_their_values_and_nulls(db, count):
+    db.create("t", INT)
+    rows = {
+        "n": [None if n % 3 == 0 else -(1 << 63) if n % 3 == 1 else n for n in range(count)],
+        "s": [None if n % 2 else "ü\0'%s" for n in range(count)],
+    }
+    with db.session.transaction() as tx:
+        schema = pa.schema([("n", pa.int64()), ("s", pa.string())])
+        db.table(tx, "t").insert(pa.table(rows, schema=schema))
+
+    assert db.committed("t") == rows

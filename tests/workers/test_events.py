@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.broker import log_bell
+from infra.broker.connection import Broker
 from infra.vast.session import OutcomeUnknown
 from schemas.domain import event
 from schemas.domain.changes import Changes
@@ -27,6 +28,7 @@ from schemas.tables.details import subject_of
 from tasks import deletion, events, flows, flushing, segments, sources, storage
 from tasks.ports import Ports, Work
 from tests.making import new_id, video
+from tests.services.running import Running
 from tests.workers.conftest import offer, put_flow, with_ports
 from tests.workers.test_flush import Crash, Through, shard_of, submit
 
@@ -381,6 +383,24 @@ def test_who_cannot_have_its_turn_leaves_what_waits_to_the_sweep(
         events.sweep(ports)
 
     assert Work.RELAY in ports.queue.called  # type: ignore[attr-defined]
+
+
+def test_the_log_is_written_less_often_while_nobody_follows_it(
+    services: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, slept = Broker(services.settings.redis_url), list[float]()
+    monkeypatch.setattr(log_bell.time, "sleep", slept.append)
+    monkeypatch.setattr(log_bell, "_FOLLOWED", f"followed:{new_id()}")
+    bell = log_bell.RedisLogBell(broker, pace_s=10)
+
+    with bell.turn():
+        pass
+    bell.followed()
+    with bell.turn():
+        pass
+
+    assert 40 < slept[0] <= 50
+    assert slept[1] <= 10
 
 
 def test_the_sweep_calls_for_what_nobody_called_for(ports: Ports) -> None:

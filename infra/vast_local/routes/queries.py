@@ -21,11 +21,13 @@ def select(parts: Parts, call: Call) -> Response:
         raise Invalid("a schedule id is not negative")
     asked = _Asked.of(call)
     with parts.table(call) as (tx, table):
-        decoded = _projected(call, query.decode(table, call.body))
+        read, parameters = query.decode(table, call.body)
+        decoded = _projected(call, read)
         if asked.split == _SPLIT_ESTIMATE:
             return Response(body=_estimate(count(tx, table)))
         budget = PAGE_BYTES // max(1, len(asked.starts))
-        reader = Reader(tx, decoded, end=parts.row_ids.end(table.id), budget=budget)
+        end = parts.row_ids.end(table.id)
+        reader = Reader(tx, decoded, parameters, end=end, budget=budget)
         pages = list(_pages(reader, asked))
     arranged = pages if decoded.order else parts.arrange(pages)
     return Response(body=query.frames(decoded, arranged))
@@ -89,16 +91,16 @@ def _projected(call: Call, asked: Query) -> Query:
     """Return the query, ordered by the projection it names or the one that suits it."""
     name = call.parameters.get("name")
     if name:
-        return query.sorted_by(asked, asked.table.projection(name))
-    suited = call.flag("tabular-enable-sorted-projections") and query.suited(asked)
-    return query.sorted_by(asked, suited) if suited else asked
+        return asked.sorted_by(asked.table.projection(name))
+    suited = asked.suited if call.flag("tabular-enable-sorted-projections") else None
+    return suited or asked
 
 
 def _estimate(rows: int) -> bytes:
     """Answer how many row groups a query touches: all of them."""
     groups = -(-rows // ROW_GROUP)
-    counted = protocol.cycle(0, protocol.FINISHED, [], groups)
-    return b"".join([*counted, protocol.completed()])
+    counted = protocol.messages([], groups)
+    return protocol.framed(0, protocol.FINISHED, counted) + protocol.completed()
 
 
 ROUTES: Mapping[Command, Route] = {("GET", "data"): select}

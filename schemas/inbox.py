@@ -74,7 +74,7 @@ def _offer(
         object_timerange=TimeRange(*object_timerange) if object_timerange else None,
         init_object_id=None if init_object_id is None else ObjectId(init_object_id),
         key_frame_count=key_frame_count,
-        links=tuple(Link(label, url) for label, url in links),
+        links=tuple([Link(label, url) for label, url in links]),
         dropped=Dropped(*dropped) if dropped else None,
         bearing=_bearing(*bearing) if bearing else None,
         init=Dropped(*init) if init else None,

@@ -95,7 +95,9 @@ def registration_of(ports: Ports, snapshot: Snapshot, offers: Sequence[Offer]) -
     }
     wanted = {offer.segment.object_id for offer in offers}
     wanted |= {offer.init_object_id for offer in offers if offer.init_object_id is not None}
-    objects = snapshot.objects(wanted, likely_for=spans)
+    # Who says where an object is need not have asked for storage.
+    asking = {o.segment.flow_id for o in offers if not o.links and o.dropped is None}
+    objects = snapshot.objects(wanted, likely_for=asking)
     found = snapshot.segments_around(taken)
     streams = snapshot.streams(seeking) if seeking else {}
     chained = {flow for s in streams.values() for flow in (s.current, s.previous)} | seeking

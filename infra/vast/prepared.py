@@ -22,7 +22,7 @@ from vastdb.table_metadata import TableMetadata, TableRef, TableType
 from schemas.tables.definitions import TABLES
 
 ROW_ID: Final = "$row_id"
-MOST_VALUES: Final = 1_024
+MOST_VALUES: Final = 4_096
 """How many values a list may have."""
 
 _INTEGER: Final = struct.Struct("<q")

@@ -26,7 +26,7 @@ from infra.vast import strips
 from infra.vast.coverage import coverage_of
 from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
-from infra.vast.session import Database, Transaction
+from infra.vast.session import Database, Transaction, rows_of
 from schemas.domain.changes import Changes, Record, ShardCursor
 from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
@@ -63,7 +63,7 @@ from schemas.domain.timerange import NEVER, TimeRange
 from schemas.domain.webhook import Webhook
 from schemas.tables import definitions as tables
 from schemas.tables import rows
-from schemas.tables.details import detail_of
+from schemas.tables.details import RowOf, detail_of
 from tasks.ports import Ids, MetadataStore
 
 T = TypeVar("T")
@@ -79,6 +79,9 @@ _MOMENT: Final = timedelta(milliseconds=1)
 
 # Below this many objects, asking for them one by one beats reading all a flow has allocated.
 _FEW_OBJECTS: Final = 50
+# Of more than these, which are mostly new, it is asked first which there are at all: what is
+# looked for in all rows is looked for in fewer columns.
+_MANY_OBJECTS: Final = 1_024
 # Below this many flows, reading each one's neighbourhood beats reading a common hull.
 _FEW_FLOWS: Final = 4
 # Below this many neighbours, asking for their objects one by one beats asking for a range.
@@ -117,7 +120,7 @@ class VastMetadataStore:
                 changes, result = decide(snapshot)
                 attempts.append(changes)
                 claimed = self._slots(transaction, changes.claim)
-                snapshot.write(changes, self._posted(changes.told), claimed)
+                snapshot.write(changes, self._posted(changes.told, snapshot.row_of), claimed)
             return result
 
         result = retried(once)
@@ -129,7 +132,7 @@ class VastMetadataStore:
         with self._database.transaction():
             pass
 
-    def _posted(self, told: Iterable[Happening]) -> list[Outgoing]:
+    def _posted(self, told: Iterable[Happening], row_of: RowOf) -> list[Outgoing]:
         now = time.time_ns()
         return [
             Outgoing(
@@ -142,7 +145,7 @@ class VastMetadataStore:
                 each.flow_id,
                 each.collectors,
                 each.segments,
-                detail_of(each.subject),
+                detail_of(each.subject, row_of),
             )
             for number, each in enumerate(told)
         ]
@@ -166,6 +169,7 @@ class VastSnapshot:
         self._rows: dict[tuple[str, object], rows.Row] = {}
         self._flows_read: dict[FlowId, Flow | None] = {}
         self._shards_read: dict[int, ShardCursor] = {}
+        self.row_of = rows.RowsMade()
 
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
         """Those of the flows named that exist; each is read once."""
@@ -216,6 +220,9 @@ class VastSnapshot:
                 isin=("allocated_for", list(likely_for)),
             )
         rest = set(ids) - {item.id for item in found}
+        if len(rest) > _MANY_OBJECTS:
+            table = self._transaction.table(tables.OBJECTS)
+            rest = set(table.select(["id"], isin=("id", list(rest)))["id"].to_pylist())
         found += self._records(tables.OBJECTS, rows.object_from, isin=("id", list(rest)))
         return {item.id: item for item in found if item.id in ids}
 
@@ -483,7 +490,7 @@ class VastSnapshot:
         updates: dict[str, list[tuple[rows.Row, rows.Row]]] = defaultdict(list)
         for record in changes.replace:
             table = rows.table_of(record)
-            updates[table].append((self._rows[table, rows.key_of(record)], rows.to_row(record)))
+            updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
         now = time.time_ns()
         updates[tables.SHARDS] += [({ROW_ID: row_id}, {"claimed": now}) for row_id in claimed]
         for table, replaced in updates.items():
@@ -491,7 +498,7 @@ class VastSnapshot:
                 self._transaction.table(table).update(_differences(replaced))
         inserts: dict[str, list[rows.Row]] = defaultdict(list)
         for record in (*changes.add, *posted):
-            inserts[rows.table_of(record)].append(rows.to_row(record))
+            inserts[rows.table_of(record)].append(self.row_of(record))
         for table, new in inserts.items():
             self._transaction.table(table).insert(new)
 
@@ -512,7 +519,7 @@ class VastSnapshot:
     def _kept(self, table: str, from_row: Callable[[rows.Row], R], found: pa.Table) -> list[R]:
         """The records of rows of `table`, the rows remembered."""
         records = []
-        for row in found.to_pylist():
+        for row in rows_of(found):
             record = from_row(row)
             self._rows[table, rows.key_of(record)] = row
             records.append(record)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 from schemas.domain.collections import Collections, Collectors
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import EventId, FlowId, ObjectId, SourceId
-from schemas.domain.media_object import Controlled, Instance, MediaObject
+from schemas.domain.media_object import MediaObject
 from schemas.domain.segment import Link, Segment
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
@@ -303,18 +303,13 @@ def _split(
 
 def _size(item: MediaObject) -> int:
     """How many bytes the names and addresses of an object take, about."""
-    named = 2 * _length(item.id) + _length(item.init_object_id or "")
-    return named + sum(_length(text) for each in item.instances for text in _texts(each))
-
-
-def _texts(instance: Instance) -> tuple[str, str]:
-    match instance:
-        case Controlled(storage_id, key):
-            return storage_id, key
-        case Link(label, url):
-            return label, url
-        case _:
-            assert_never(instance)
+    size = 2 * _length(item.id) + _length(item.init_object_id or "")
+    for each in item.instances:
+        if isinstance(each, Link):
+            size += _length(each.label) + _length(each.url)
+        else:
+            size += _length(each.storage_id) + _length(each.key)
+    return size
 
 
 def _length(text: str) -> int:

@@ -111,11 +111,11 @@ class MediaObject:
 
     def referred(self) -> "MediaObject":
         """With one more reference to it."""
-        return replace(self, references=self.references + 1)
+        return _with_references(self, self.references + 1)
 
     def released(self, count: int) -> "MediaObject":
         """With `count` fewer references to it."""
-        return replace(self, references=self.references - count)
+        return _with_references(self, self.references - count)
 
     @property
     def key(self) -> str | None:
@@ -230,6 +230,25 @@ def as_init(
     return replace(known, role=Role.INIT, first_flow=flow.id)
 
 
+def _with_references(item: MediaObject, references: int) -> MediaObject:
+    """`item` with as many references; spelt out, since `replace` takes over twice as long."""
+    return MediaObject(
+        item.id,
+        item.role,
+        item.created,
+        item.instances,
+        item.content_type,
+        item.allocated_for,
+        item.first_flow,
+        item.timerange,
+        item.init_object_id,
+        item.key_frame_count,
+        references,
+        item.drop,
+        item.first_start,
+    )
+
+
 def _first_seen(offer: Offer, now: datetime) -> MediaObject:
     """An object the store did not allocate: dropped into a bucket, or held elsewhere."""
     object_id = offer.segment.object_id
@@ -266,14 +285,20 @@ def _registered(known: MediaObject, offer: Offer, flow: Flow) -> MediaObject:
             f"{flow.id} is {flow.container}",
             field="object_id",
         )
-    return replace(
-        known,
-        role=Role.MEDIA,
+    return MediaObject(
+        known.id,
+        Role.MEDIA,
+        known.created,
+        known.instances,
+        known.content_type,
+        known.allocated_for,
         first_flow=flow.id,
-        first_start=offer.segment.timerange.start,
         timerange=offer.object_timerange or offer.segment.object_part,
         init_object_id=offer.init_object_id,
         key_frame_count=offer.key_frame_count,
+        references=known.references,
+        drop=known.drop,
+        first_start=offer.segment.timerange.start,
     )
 
 
@@ -326,10 +351,13 @@ def _check_label(label: str, labels: Collection[str], field: str) -> None:
 
 
 def _with_links(known: MediaObject, links: tuple[Link, ...], field: str) -> tuple[Instance, ...]:
-    stored = {i.label: i for i in known.instances if isinstance(i, Link)}
-    for link in links:
-        if stored.get(link.label, link) != link:
+    new = tuple(link for link in links if link not in known.instances)
+    if not new:
+        return known.instances
+    taken = {each.label for each in known.instances if isinstance(each, Link)}
+    for link in new:
+        if link.label in taken:
             raise Invalid(
                 f"object {known.id} has another URL with label {link.label!r}", field=field
             )
-    return known.instances + tuple(link for link in links if link.label not in stored)
+    return known.instances + new

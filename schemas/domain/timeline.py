@@ -34,6 +34,8 @@ class Timeline:
 
     def overlapping(self, segment: Segment) -> Segment | None:
         """The earliest segment that takes up some of the same time, if there is one."""
+        if self._is_after_all(segment):
+            return None
         place = bisect_left(self._segments, segment.timerange.start, key=_by_start)
         for other in self._segments[max(0, place - 1) : place + 1]:
             if other.timerange.overlaps(segment.timerange):
@@ -77,4 +79,11 @@ class Timeline:
 
     def add(self, segment: Segment) -> None:
         """Take in a segment that `admits` allowed."""
-        insort(self._segments, segment, key=_by_start)
+        if self._is_after_all(segment):
+            self._segments.append(segment)
+        else:
+            insort(self._segments, segment, key=_by_start)
+
+    def _is_after_all(self, segment: Segment) -> bool:
+        """Whether `segment` begins where all others have ended, as most do."""
+        return not self._segments or segment.timerange.start >= self._segments[-1].timerange.end

@@ -4,7 +4,7 @@
 * Columns that hold JSON are JSON here, not text within text: that would be larger.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
 
@@ -23,6 +23,8 @@ from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables
 from schemas.tables import rows
 
+RowOf = Callable[[Record], rows.Row]
+
 _COLLECTION: Final = "collection"
 _TEXTS: Final = ("document", "pace", "tags", "instances")
 _MOMENTS: Final = {
@@ -31,15 +33,18 @@ _MOMENTS: Final = {
 }
 
 
-def detail_of(subject: Subject) -> dict[str, Any]:
-    """The JSON of what an event tells of."""
+def detail_of(subject: Subject, row_of: RowOf = rows.to_row) -> dict[str, Any]:
+    """The JSON of what an event tells of; `row_of` gives the rows it is made of."""
     match subject:
         case Flow():
-            return {tables.FLOWS: _written([subject])}
+            return {tables.FLOWS: _written([subject], row_of)}
         case Source():
-            return {tables.SOURCES: _written([subject])}
+            return {tables.SOURCES: _written([subject], row_of)}
         case Added(segments, objects):
-            return {tables.SEGMENTS: _written(segments), tables.OBJECTS: _written(objects)}
+            return {
+                tables.SEGMENTS: _written(segments, row_of),
+                tables.OBJECTS: _written(objects, row_of),
+            }
         case TimeRange():
             return {"timerange": str(subject)}
         case None:
@@ -81,7 +86,7 @@ def completed(
     detail = dict(each.detail)
     if missing := inits_missing(detail):
         found = [inits[name] for name in missing if name in inits]
-        detail[tables.OBJECTS] = [*detail[tables.OBJECTS], *_written(found)]
+        detail[tables.OBJECTS] = [*detail[tables.OBJECTS], *_written(found, rows.to_row)]
     if tables.SOURCES in detail:
         members = collected.source_collections.get(each.source_id, ())
         detail[_COLLECTION] = [{"id": member.id, "role": member.role} for member in members]
@@ -94,13 +99,18 @@ def collection_of(event: Event) -> tuple[Member, ...]:
     return tuple(Member(member["id"], member["role"]) for member in found)
 
 
-def _written(records: Iterable[Flow | Source | Segment | MediaObject]) -> list[dict[str, Any]]:
-    return [_without_nothing(record) for record in records]
+def _written(
+    records: Iterable[Flow | Source | Segment | MediaObject], row_of: RowOf
+) -> list[dict[str, Any]]:
+    return [_without_nothing(row_of(record)) for record in records]
 
 
-def _without_nothing(record: Record) -> dict[str, Any]:
-    row = {name: value for name, value in rows.to_row(record).items() if value is not None}
-    return row | {name: orjson.Fragment(row[name]) for name in _TEXTS if name in row}
+def _without_nothing(row: rows.Row) -> dict[str, Any]:
+    written = {name: value for name, value in row.items() if value is not None}
+    for name in _TEXTS:
+        if name in written:
+            written[name] = orjson.Fragment(written[name])
+    return written
 
 
 def _read(table: str, row: Mapping[str, Any]) -> rows.Row:

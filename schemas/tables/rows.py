@@ -7,6 +7,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar, assert_never
 
 import orjson
@@ -74,6 +75,23 @@ def key_of(record: Record) -> object:
 def to_row(record: Record) -> Row:
     """The row of `record`; times are naive UTC, as Arrow wants them."""
     return _KEPT[type(record)].row(record)
+
+
+class RowsMade:
+    """Rows of records, each made once however often it is asked for.
+
+    What is told of a change is made of the same rows that the change writes.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Record, Row]] = {}
+
+    def __call__(self, record: Record) -> Row:
+        """The row of `record`, which is kept, so that no other comes to have its identity."""
+        found = self._made.get(id(record))
+        if found is None:
+            found = self._made[id(record)] = record, to_row(record)
+        return found[1]
 
 
 def instances_json(instances: Iterable[Instance]) -> list[dict[str, str]]:
@@ -603,7 +621,7 @@ def _object_row(item: MediaObject) -> Row:
         "id": item.id,
         "role": item.role.value,
         "created": naive(item.created),
-        "instances": _json(instances_json(item.instances)),
+        "instances": _json(item.instances),
         "key": item.key,
         "content_type": item.content_type,
         "allocated_for": item.allocated_for,
@@ -685,11 +703,13 @@ def _json(value: object) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
+@lru_cache
 def naive(moment: datetime) -> datetime:
-    """`moment` as a column holds it: UTC without saying so."""
+    """`moment` as a column holds it: UTC without saying so; records made together share theirs."""
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
+@lru_cache
 def aware(moment: datetime) -> datetime:
     """The inverse of `naive`."""
     return moment.replace(tzinfo=UTC)

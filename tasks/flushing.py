@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from time import sleep
 from typing import Final
 
+from schemas.domain import newest
 from schemas.domain.changes import Changes, ShardCursor
 from schemas.domain.errors import Cancelled, PutAside
-from schemas.domain.identifiers import DeletionId, JobId
+from schemas.domain.identifiers import DeletionId, FlowId, JobId
 from schemas.domain.job import Failure, Fault
+from schemas.domain.newest import Newest
 from schemas.domain.registration import Registration
 from schemas.domain.timerange import ETERNITY
 from tasks import deletion
@@ -90,6 +92,9 @@ class _Flusher:
         # How many entries the last two batches had, and whose the last ones were.
         self._lately = (1, 1)
         self._recent: Batch = {}
+        # The newest segments of flows, as they are, and as they will be once what goes on is over.
+        self._newest: Mapping[FlowId, Newest] = {}
+        self._becoming: Mapping[FlowId, Newest] = {}
 
     def run(self, first: int) -> None:
         """Decide what comes; raises LeaseLost when somebody else went on with a shard."""
@@ -202,6 +207,7 @@ class _Flusher:
 
     def _settle(self, outcome: Outcome) -> None:
         self._ports.inbox.answer(outcome, self._ports.clock.now())
+        self._newest = self._becoming
         self._recent = {
             shard: [each.entry for each in decided] for shard, decided in outcome.items()
         }
@@ -256,7 +262,7 @@ class _Flusher:
             }
         entries = [entry for waiting in batch.values() for entry in waiting]
         offers = [offer for entry in entries for offer in entry.offers]
-        registration = registration_of(ports, snapshot, offers)
+        registration = registration_of(ports, snapshot, offers, self._newest)
         followed = [entry.job_id for entry in entries if entry.followed]
         cancelled = ports.jobs.cancelled(followed) if followed else set[JobId]()
         outcome = {
@@ -270,7 +276,10 @@ class _Flusher:
         }
         for shard, decided in outcome.items():
             ports.inbox.note(shard, moved[shard].epoch, decided)
-        return self._moving(registration.changes(), moved), outcome
+        changes = registration.changes()
+        flows = snapshot.flows({entry.flow_id for entry in entries})
+        self._becoming = newest.after(self._newest, flows, changes)
+        return self._moving(changes, moved), outcome
 
     def _put_aside(self, shard: int, attempt: Attempt) -> Outcome:
         """Move past an entry that nobody survives, and keep it for somebody to look at."""

@@ -9,9 +9,11 @@ from contextlib import suppress
 
 from schemas.domain.changes import shard_of
 from schemas.domain.errors import Unavailable
+from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, JobId, ObjectId
 from schemas.domain.job import Job, JobKind, JobState
 from schemas.domain.media_object import MediaObject
+from schemas.domain.newest import Newest
 from schemas.domain.query import SegmentQuery
 from schemas.domain.registration import RECENT, Registration
 from schemas.domain.segment import Offer, Segment
@@ -79,8 +81,16 @@ def try_out(ports: Ports, offer: Offer) -> Segment:
         return registration_of(ports, snapshot, [offer]).place(offer)
 
 
-def registration_of(ports: Ports, snapshot: Snapshot, offers: Sequence[Offer]) -> Registration:
-    """A registration that knows everything the `offers` might meet."""
+def registration_of(
+    ports: Ports,
+    snapshot: Snapshot,
+    offers: Sequence[Offer],
+    newest: Mapping[FlowId, Newest] | None = None,
+) -> Registration:
+    """A registration that knows everything the `offers` might meet.
+
+    What is known already of the `newest` segments of flows is not read again.
+    """
     seeking = {offer.segment.flow_id for offer in offers if offer.bearing is not None}
     spans: dict[FlowId, list[TimeRange]] = {}
     for offer in offers:
@@ -98,7 +108,8 @@ def registration_of(ports: Ports, snapshot: Snapshot, offers: Sequence[Offer]) -
     # Who says where an object is need not have asked for storage.
     asking = {o.segment.flow_id for o in offers if not o.links and o.dropped is None}
     objects = snapshot.objects(wanted, likely_for=asking)
-    found = snapshot.segments_around(taken)
+    found = _remembered(newest or {}, flows, taken)
+    found |= snapshot.segments_around({k: taken[k] for k in taken.keys() - found.keys()})
     streams = snapshot.streams(seeking) if seeking else {}
     chained = {flow for s in streams.values() for flow in (s.current, s.previous)} | seeking
     seen = {}
@@ -123,3 +134,16 @@ def registration_of(ports: Ports, snapshot: Snapshot, offers: Sequence[Offer]) -
         look=lambda flow_id, span: snapshot.segments_around({flow_id: span})[flow_id],
         shard_of=lambda flow_id: shard_of(flow_id, ports.limits.shards),
     )
+
+
+def _remembered(
+    newest: Mapping[FlowId, Newest], flows: Mapping[FlowId, Flow], spans: Mapping[FlowId, TimeRange]
+) -> dict[FlowId, list[Segment]]:
+    """The segments of flows that overlap a span of each, where they are known."""
+    return {
+        flow_id: found
+        for flow_id, span in spans.items()
+        if flow_id in newest
+        and newest[flow_id].is_of(flows[flow_id])
+        and (found := newest[flow_id].around(span)) is not None
+    }

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from infra.vast.session import Table
 from schemas.domain.identifiers import FlowId, ObjectId
 from schemas.domain.ingest import ProblemQuery
 from schemas.domain.query import ANY_TAGS, FlowQuery, Listing, SegmentQuery, SourceQuery
+from schemas.tables.definitions import OBJECTS, SEGMENTS
 from tasks import deletion, flows, flushing, ingest, objects, sources
 from tasks.listing import RememberedTimelines
 from tasks.ports import Ports
 from tests.making import new_id, video
-from tests.workers.conftest import offer, put_flow
+from tests.workers.conftest import offer, put_flow, with_ports
 from tests.workers.test_flush import shard_of, submit
 
 MANY = 30
@@ -116,3 +119,26 @@ def test_deletions_and_problems(ports: Ports, requests: Callable[[Callable[[], A
         assert requests(lambda: deletion.listing(ports, listing)) == 1  # noqa: B023 - called here
         query = ProblemQuery(listing)
         assert requests(lambda: ingest.problems(ports, query)) <= 2  # noqa: B023
+
+
+def test_segments_among_those_that_came_just_before(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_id, lasting = put_flow(ports), replace(ports.limits, linger_s=2.0)
+    attending = with_ports(ports, limits=lasting)
+    read, tables = Table._read, list[str]()
+
+    def noted(table: Table, *arguments: Any) -> Any:
+        tables.append(table._metadata.ref.table)
+        return read(table, *arguments)
+
+    monkeypatch.setattr(Table, "_read", noted)
+    with ThreadPoolExecutor(1) as pool:
+        flush = pool.submit(flushing.flush, attending, shard_of(flow_id))
+        for start in (0, 5, 3, 4, 1):
+            job = submit(ports, flow_id, offer(flow_id, start, start + 1))
+            assert ports.jobs.wait(job.id, 20)
+        flush.result(20)
+
+    assert OBJECTS in tables
+    assert SEGMENTS not in tables

@@ -141,6 +141,7 @@ def build_ports(settings: Settings, app: Celery) -> Ports:
         inbox=RedisInbox(
             broker,
             shards=settings.shards,
+            flushers=settings.flushers,
             high_water=settings.inbox_high_water,
             job_changes_kept=settings.job_changes_kept,
         ),

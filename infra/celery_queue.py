@@ -6,6 +6,7 @@ from typing import Final
 import kombu.exceptions
 from celery import Celery
 
+from infra.broker.bells import bell, bell_of_flush
 from infra.broker.connection import Broker
 from schemas.domain.errors import Unavailable
 from tasks.ports import Work
@@ -29,50 +30,46 @@ class CeleryQueue:
 
     def ring(self, shard: int) -> None:
         """Have the shard flushed, and those attended with it, unless they are attended."""
-        self._send(self._flusher(shard), self._flush, shard)
+        self._send(self._bell(shard), self._flush, shard)
 
     def attend(self, shard: int) -> None:
         """Note that the flush goes on, so that nobody need ring."""
         now = time.monotonic()
         if now - self._attended >= _ATTEND_S:
             with self._broker.translated() as client:
-                client.set(_key(self._flusher(shard)), 1, px=_ATTENDED_MS)
+                client.set(self._bell(shard), 1, px=_ATTENDED_MS)
             self._attended = now
 
     def answered(self, shard: int) -> None:
         """Note that the flush has ended, so that the next ring is heard."""
         self._attended = 0.0
-        self._answered(self._flusher(shard))
+        self._answered(self._bell(shard))
 
     def call(self, work: Work, of: str | None = None) -> None:
         """Have some work done; it waits in the queue once at most."""
-        self._send(_work(work, of), work, *(() if of is None else (of,)))
+        self._send(_bell_of(work, of), work, *(() if of is None else (of,)))
 
     def begun(self, work: Work, of: str | None = None) -> None:
         """Note that the work called for has begun, so that the next call is heard."""
-        self._answered(_work(work, of))
+        self._answered(_bell_of(work, of))
 
-    def _flusher(self, shard: int) -> str:
-        return f"flush:{shard % self._flushers}"
+    def _bell(self, shard: int) -> str:
+        return bell_of_flush(shard, self._flushers)
 
-    def _send(self, bell: str, task: str, *args: int | str) -> None:
+    def _send(self, key: str, task: str, *args: int | str) -> None:
         with self._broker.translated() as client:
-            if not client.set(_key(bell), 1, nx=True, px=_RING_MS):
+            if not client.set(key, 1, nx=True, px=_RING_MS):
                 return
         try:
             self._app.send_task(task, args=args)
         except kombu.exceptions.OperationalError as error:
-            self._answered(bell)
+            self._answered(key)
             raise Unavailable(f"the message broker does not answer: {error}") from error
 
-    def _answered(self, bell: str) -> None:
+    def _answered(self, key: str) -> None:
         with self._broker.translated() as client:
-            client.delete(_key(bell))
+            client.delete(key)
 
 
-def _work(work: Work, of: str | None) -> str:
-    return work if of is None else f"{work}:{of}"
-
-
-def _key(bell: str) -> str:
-    return f"tams:ring:{bell}"
+def _bell_of(work: Work, of: str | None) -> str:
+    return bell(work if of is None else f"{work}:{of}")

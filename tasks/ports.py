@@ -350,8 +350,10 @@ class Attempt:
 class Inbox(Protocol):
     """Offered segments per shard, waiting to be decided."""
 
-    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
+    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> bool:
         """Make `offers` durable, with the job that follows them; this acknowledges them.
+
+        Whether the shard is attended, or its bell rung already, so that nobody need ring.
 
         Raises:
             Unavailable: when the shard has too many offers waiting.

@@ -64,10 +64,10 @@ def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed:
         result=f"/flows/{flow_id}/segments",
     )
     shard = shard_of(flow_id, ports.limits.shards)
-    ports.inbox.append(shard, job, flow_id, offers)
-    # The offers are safe; should the ring be lost, the sweep will ring.
-    with suppress(Unavailable):
-        ports.queue.ring(shard)
+    if not ports.inbox.append(shard, job, flow_id, offers):
+        # The offers are safe; should the ring be lost, the sweep will ring.
+        with suppress(Unavailable):
+            ports.queue.ring(shard)
     return job
 
 

@@ -1,7 +1,8 @@
 """The `Inbox`: offered segments in one Redis Stream per shard.
 
 * `XADD` is the moment segments are acknowledged, so the broker must sync its append-only file
-  on every write.
+  on every write. One script looks whether there is room, adds the job and its entries, and says
+  whether anybody need be called.
 * Where a shard stands is kept in the database, not here: streams are read after that position,
   with no consumer group, and cut off behind it.
 * What is begun is noted before, and the note goes when it ends: what brings its worker down leaves
@@ -10,7 +11,6 @@
   below the position in the database has not been answered.
 """
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -19,11 +19,13 @@ from typing import Any, Final, cast
 
 import redis
 
+from infra.broker.bells import bell_of_flush
 from infra.broker.connection import Broker, Lock
 from infra.broker.dead_offers import bury, stream_of
 from infra.broker.jobs import (
+    CREATING,
     JOB_S,
-    create_job,
+    creation,
     decode_failures,
     encode_failures,
     settle,
@@ -42,7 +44,22 @@ _ERROR: Final = "error"
 _DELETIONS: Final = "tams:deletions"
 # As many deletions are looked at, the oldest of all shards; the others come when these have ended.
 _AT_ONCE: Final = 1_000
-_LOOK_S: Final = 0.05
+
+# Keys: stream, bell, and those that create a job. Arguments: most entries, flow, whether the job is
+# followed, those that create it, and the offers of each entry.
+# Answers how many entries waited, and whether the bell has been rung.
+_APPEND: Final = f"""{CREATING}
+local waiting = redis.call('XLEN', KEYS[1])
+if waiting >= tonumber(ARGV[1]) then return {{waiting, 1}} end
+local id, created, fields, changes_kept, kept_s = unpack(ARGV, 4, 8)
+create({{unpack(KEYS, 3)}}, id, created, cjson.decode(fields), changes_kept, kept_s)
+for n = 9, #ARGV do
+  local last = n == #ARGV and 1 or 0
+  redis.call('XADD', KEYS[1], '*', 'job', id, 'flow', ARGV[2], 'offers', ARGV[n],
+    'last', last, 'followed', ARGV[3])
+end
+return {{waiting, redis.call('EXISTS', KEYS[2])}}
+"""
 
 
 class _ShardLease:
@@ -60,51 +77,35 @@ class RedisInbox:
     """The `Inbox`: a stream per shard."""
 
     def __init__(
-        self, broker: Broker, *, shards: int, high_water: int, job_changes_kept: int
+        self, broker: Broker, *, shards: int, flushers: int, high_water: int, job_changes_kept: int
     ) -> None:
         self._broker = broker
+        self._append = broker.redis.register_script(_APPEND)
         self._shards = range(shards)
+        self._flushers = flushers
         self._high_water = high_water
         self._job_changes_kept = job_changes_kept
         self._noted: set[tuple[int, int]] = set()
-        # When it was looked how many entries wait in a shard, and how many did.
-        self._waiting: dict[int, tuple[float, int]] = {}
         # How many offers an entry has, about; says how many entries to ask for.
         self._offers_per_entry = 1
 
-    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> None:
+    def append(self, shard: int, job: Job, flow_id: FlowId, offers: Sequence[Offer]) -> bool:
         """Make offers and job durable at once; see `Inbox.append`."""
-        stream = stream_of(shard)
-        with self._broker.translated() as client:
-            self._require_room(client, shard)
-            with client.pipeline(transaction=True) as pipe:
-                create_job(pipe, job, self._job_changes_kept)
-                for start in range(0, len(offers), _OFFERS_PER_ENTRY):
-                    part = offers[start : start + _OFFERS_PER_ENTRY]
-                    last = start + _OFFERS_PER_ENTRY >= len(offers)
-                    pipe.xadd(
-                        stream,
-                        {
-                            "job": job.id,
-                            "flow": flow_id,
-                            "offers": encode_offers(part),
-                            "last": int(last),
-                            "followed": int(job.followed),
-                        },
-                    )
-                pipe.execute()
-
-    def _require_room(self, client: redis.Redis, shard: int) -> None:
-        """Refuse when too much waits; looked at again at once when there is little room left."""
-        now = time.monotonic()
-        looked, waiting = self._waiting.get(shard, (0.0, self._high_water))
-        if now - looked > _LOOK_S or waiting > self._high_water // 2:
-            looked, waiting = now, client.xlen(stream_of(shard))
+        entries = [
+            encode_offers(offers[start : start + _OFFERS_PER_ENTRY])
+            for start in range(0, len(offers), _OFFERS_PER_ENTRY)
+        ]
+        keys, arguments = creation(job, self._job_changes_kept)
+        with self._broker.translated():
+            waiting, rung = self._append(
+                [stream_of(shard), bell_of_flush(shard, self._flushers), *keys],
+                [self._high_water, flow_id, int(job.followed), *arguments, *entries],
+            )
         if waiting >= self._high_water:
             raise Unavailable(
                 f"shard {shard} has {waiting} requests waiting to be registered; retry later"
             )
-        self._waiting[shard] = looked, waiting + 1
+        return bool(rung)
 
     @contextmanager
     def lease(self, shard: int) -> Iterator[Lease | None]:

@@ -1,6 +1,7 @@
 """The `JobStore`: a hash per job, its failures in a list, and a reply to wait for.
 
-* A job that registers segments is created and settled within the pipeline of the inbox.
+* A job that registers segments is created by the script, and settled within the pipeline, of the
+  inbox.
 * A change is one script, so that what a job says, that it ended and the news of it are one.
 * A job that somebody follows is in an index until it is in the database, and every change of it
   in a stream of limited length; ended ones wait in a list to be taken into the database.
@@ -38,6 +39,25 @@ _ALL_DONE: Final = b"all done"
 # A redis.Pipeline, whose commands the library types as if they answered at once.
 Pipeline = Any
 
+# Defines a function for the scripts that create jobs.
+# Keys: job, failures, reply, index, changes.
+# Arguments: id, microsecond of its creation, its fields, changes kept, seconds kept.
+CREATING: Final = """
+local function create(keys, id, created, fields, changes_kept, kept_s)
+  local job, failures, reply, index, changes = unpack(keys)
+  redis.call('DEL', job, failures, reply)
+  redis.call('HSET', job, unpack(fields))
+  if redis.call('HGET', job, 'followed') == '1' then
+    redis.call('ZADD', index, created, id)
+    redis.call('XADD', changes, 'MAXLEN', '~', changes_kept, '*', 'id', id, unpack(fields))
+  else
+    redis.call('EXPIRE', job, kept_s)
+  end
+end
+"""
+_CREATE: Final = (
+    f"{CREATING}create(KEYS, ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5])"
+)
 # Keys: job, failures, reply, ended, changes.
 # Arguments: id, now, change, failures, changes kept, seconds kept.
 _CHANGE: Final = """
@@ -101,12 +121,12 @@ class RedisJobs:
     def __init__(self, broker: Broker, *, changes_kept: int) -> None:
         self._broker = broker
         self._changes_kept = changes_kept
+        self._create = broker.redis.register_script(_CREATE)
 
     def create(self, job: Job) -> None:
         """Keep a new job, or one that is taken up anew."""
-        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            create_job(pipe, job, self._changes_kept)
-            pipe.execute()
+        with self._broker.translated():
+            self._create(*creation(job, self._changes_kept))
 
     def advance(self, job_id: JobId, done: int, now: datetime) -> None:
         """Say how much of a job has been done."""
@@ -259,17 +279,12 @@ class RedisJobs:
         return [(JobId(each.decode()), int(score)) for each, score in cast("list[Any]", found)]
 
 
-def create_job(pipe: Pipeline, job: Job, changes_kept: int) -> None:
-    """Queue the writing of a new job."""
-    fields = _job_fields(job)
-    pipe.delete(_job(job.id), _failures_of(job.id), _reply(job.id))
-    pipe.hset(_job(job.id), mapping=fields)
-    if job.followed:
-        _, created, _ = position(job.created, job.id)
-        pipe.zadd(_INDEX, {job.id: -int(created)})
-        pipe.xadd(_CHANGES, {"id": job.id, **fields}, maxlen=changes_kept, approximate=True)
-    else:
-        pipe.expire(_job(job.id), JOB_S)
+def creation(job: Job, changes_kept: int) -> tuple[list[str], list[str | bytes | int]]:
+    """The keys and arguments with which a script creates a job."""
+    keys = [_job(job.id), _failures_of(job.id), _reply(job.id), _INDEX, _CHANGES]
+    _, created, _ = position(job.created, job.id)
+    fields = orjson.dumps([str(part) for field in _job_fields(job).items() for part in field])
+    return keys, [job.id, -int(created), fields, changes_kept, JOB_S]
 
 
 def settle(pipe: Pipeline, decided: Sequence[Decided], now: datetime, changes_kept: int) -> None:

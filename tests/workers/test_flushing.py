@@ -151,6 +151,26 @@ def test_nobody_is_called_to_shards_that_are_attended(services: Running) -> None
         queue.answered(shard)
 
 
+def test_who_offers_to_a_shard_that_is_attended_does_not_ring(
+    services: Running, ports: Ports
+) -> None:
+    broker = Broker(services.settings.redis_url)
+    queue = CeleryQueue(Celery(), broker, flush="flush", flushers=SHARDS)
+    flow_id = put_flow(ports)
+    shard = shard_of(flow_id)
+
+    queue.attend(shard)
+    submit(ports, flow_id, offer(flow_id, 0, 1))
+    in_vain = list(ports.queue.rung)  # type: ignore[attr-defined]
+    queue.answered(shard)
+    submit(ports, flow_id, offer(flow_id, 1, 2))
+
+    assert in_vain == []
+    assert ports.queue.rung == [shard]  # type: ignore[attr-defined]
+    flushing.flush(ports, shard)
+    assert stored(ports, flow_id) == ["[0:0_1:0)", "[1:0_2:0)"]
+
+
 @contextmanager
 def _in_background(ports: Ports) -> Iterator[Callable[[], None]]:
     """A flush that goes on until it is told to end."""

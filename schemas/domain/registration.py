@@ -116,7 +116,7 @@ class Registration:
             ingest.require_fits(offer.dropped, container, flow.format)
         known = self._objects.get(segment.object_id)
         item = media_object.as_media(known, offer, flow, self._labels, self._now)
-        touched = []
+        init = None
         if offer.init_object_id is not None:
             if offer.init_object_id == segment.object_id:
                 raise Invalid(
@@ -127,15 +127,18 @@ class Registration:
             init = media_object.as_init(
                 known_init, offer.init_object_id, flow, offer.init, self._now
             )
-            touched.append(init if _is_registered(known) else init.referred())
-        if self._timelines[flow.id].admits(segment):
-            self._timelines[flow.id].add(segment)
+            if not _is_registered(known):
+                init = init.referred()
+        timeline = self._timelines[flow.id]
+        if timeline.admits(segment):
+            timeline.add(segment)
             self._added.append(segment)
             item = item.referred()
-        touched.append(item)
+        self._objects[item.id] = item
+        if init is not None:
+            self._objects[init.id] = init
         if offer.dropped is not None and offer.dropped.moved_to:
             self._let_go_of(offer.dropped)
-        self._objects.update({each.id: each for each in touched})
 
     def changes(self) -> Changes:
         """Everything the decided offers change."""

@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 ENDPOINTS_FILE = "endpoints.json"
 
+MOST_SHARDS = 1_024
+"""How many shards a store may have."""
+
 _KEY_LENGTH = 32
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 _ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
@@ -199,7 +202,7 @@ class _Reader:
                 bucket=self._text("TAMS_VAST_BUCKET", "tams-db", "vast", "bucket"),
                 schema=self._text("TAMS_VAST_SCHEMA", "tams", "vast", "schema"),
             ),
-            shards=self._number("TAMS_SHARDS", 16, 1, 1024),
+            shards=self._number("TAMS_SHARDS", 16, 1, MOST_SHARDS),
             flushers=self._number("TAMS_FLUSHERS", 1, 1, 256),
             flush_linger_s=self._number("TAMS_FLUSH_LINGER_MS", 500, 0, 4_000) / 1_000,
             flush_rows=self._number("TAMS_FLUSH_ROWS", 5_000, 1, 100_000),

@@ -232,8 +232,7 @@ class _Flusher:
             def decide(snapshot: Snapshot) -> tuple[Changes, Outcome]:
                 nonlocal found, together
                 if found is None:
-                    snapshot.shards(recent)
-                    snapshot.flows(flows)
+                    snapshot.expect(recent, flows)
                     found = self._arrivals(wait_s)
                     together = self._fit_together(found)
                     if together:

@@ -61,6 +61,9 @@ class Snapshot(Protocol):
     def flows(self, ids: Collection[FlowId], *, going: bool = False) -> dict[FlowId, Flow]:
         """Those of the flows named that exist; with `going`, those that are being deleted too."""
 
+    def expect(self, shards: Collection[int], flows: Collection[FlowId]) -> None:
+        """Read cursors and flows together, which will be asked for."""
+
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`; in no particular order."""
 

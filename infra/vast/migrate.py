@@ -9,16 +9,18 @@
 """
 
 from collections import Counter
+from typing import Final
 
 import orjson
 import pyarrow as pa
 from vastdb import errors
 
-from infra.settings import VastSettings
+from infra.settings import MOST_SHARDS, VastSettings
 from infra.vast.prepared import ROW_ID
 from infra.vast.retry import retried
 from infra.vast.session import Database, Transaction
 from infra.vast.store import CLAIM_SLOTS
+from schemas.domain.changes import ShardCursor
 from schemas.domain.errors import Invalid, Unavailable
 from schemas.tables.definitions import (
     EVENT_LOG,
@@ -26,10 +28,12 @@ from schemas.tables.definitions import (
     OBJECTS,
     PROJECTIONS,
     SEGMENTS,
-    SHARDS,
     TABLES,
 )
-from schemas.tables.rows import NO_STATUS
+from schemas.tables.rows import NO_STATUS, SLOT, shard_key, slot_key, to_row
+
+_CURSORS: Final = "shards"
+_FORMER: Final = {_CURSORS, "claims"}
 
 
 def migrate(database: Database, settings: VastSettings, shards: int) -> list[str]:
@@ -53,6 +57,7 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
 
     def fill() -> None:
         with database.transaction() as transaction:
+            _take_over(transaction, settings)
             _fill(transaction, shards)
             _count_references(transaction)
             _say_status(transaction)
@@ -123,23 +128,39 @@ def _say_status(transaction: Transaction) -> None:
     """Say the status of flows that were put before it had a column."""
     table = transaction.table(FLOWS)
     unsaid = table.select(["document"], null="status").to_pylist()
-    if unsaid:
-        status = {row[ROW_ID]: orjson.loads(row["document"]).get("status") for row in unsaid}
+    status = {
+        row[ROW_ID]: orjson.loads(row["document"]).get("status")
+        for row in unsaid
+        if row["document"] is not None  # rows of shards and slots have none
+    }
+    if status:
         table.update([{ROW_ID: key, "status": said or NO_STATUS} for key, said in status.items()])
 
 
+def _take_over(transaction: Transaction, settings: VastSettings) -> None:
+    """Move the cursors from tables that they and claims had of their own; these are dropped."""
+    schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+    former = [name for name in schema.tablenames() if name in _FORMER]
+    if _CURSORS in former:
+        found = schema.table(_CURSORS).select(["shard", "position", "epoch"]).read_all()
+        transaction.table(FLOWS).insert([to_row(ShardCursor(**row)) for row in found.to_pylist()])
+    for name in former:
+        schema.table(name).drop()
+
+
 def _fill(transaction: Transaction, shards: int) -> None:
-    table = transaction.table(SHARDS)
-    found = table.select(["shard", "slot"])
-    present, slots = (len(found) - found[name].null_count for name in ("shard", "slot"))
+    table = transaction.table(FLOWS)
+    keys = [shard_key(shard) for shard in range(MOST_SHARDS)]
+    present = table.select(["id"], isin=("id", keys)).num_rows
     if not present:
-        table.insert([{"shard": n, "position": "0-0", "epoch": 0} for n in range(shards)])
+        table.insert([to_row(ShardCursor(shard, "0-0", 0)) for shard in range(shards)])
     elif present != shards:
         raise Invalid(
             f"this store was made with {present} shards: set TAMS_SHARDS={present}, not {shards}"
         )
-    if not slots:
-        table.insert([{"slot": n, "claimed": 0} for n in range(CLAIM_SLOTS)])
+    if not table.select(["id"], equal={"position": SLOT}, limit=1).num_rows:
+        slots = [{"id": slot_key(slot), "position": SLOT} for slot in range(CLAIM_SLOTS)]
+        table.insert(slots)
     log = transaction.table(EVENT_LOG)
     if not log.select(["last"]).num_rows:
         log.insert([{"first": 1, "last": 0}])

@@ -73,7 +73,10 @@ Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 
 CLAIM_SLOTS: Final = 1_024
 
-_CURSOR: Final = ("shard", "position", "epoch")
+_CURSOR: Final = ("id", "position", "epoch")
+_FLOW: Final = tuple(
+    n for n in tables.TABLES[tables.FLOWS].names if n not in {*_CURSOR[1:], "claimed"}
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = timedelta(milliseconds=1)
 
@@ -98,7 +101,7 @@ class VastMetadataStore:
         self._database = database
         self._ids = ids
         self._tell = tell
-        self._slot_rows: dict[int, int] = {}
+        self._slot_rows: dict[str, int] = {}
 
     @contextmanager
     def read(self) -> Iterator["VastSnapshot"]:
@@ -155,10 +158,10 @@ class VastMetadataStore:
         if not names:
             return []
         if not self._slot_rows:
-            found = transaction.table(tables.SHARDS).select(["slot"], null="shard").to_pylist()
-            self._slot_rows = {row["slot"]: row[ROW_ID] for row in found}
+            slots = transaction.table(tables.FLOWS).select(["id"], equal={"position": rows.SLOT})
+            self._slot_rows = {row["id"]: row[ROW_ID] for row in slots.to_pylist()}
         slots = {crc32(name.encode()) % CLAIM_SLOTS for name in names}
-        return [self._slot_rows[slot] for slot in sorted(slots)]
+        return [self._slot_rows[rows.slot_key(slot)] for slot in sorted(slots)]
 
 
 class VastSnapshot:
@@ -179,6 +182,22 @@ class VastSnapshot:
             self._flows(going=True, isin=("id", unread))
         found = {each: flow for each in ids if (flow := self._flows_read[each]) is not None}
         return {each: flow for each, flow in found.items() if going or flow.deletion is None}
+
+    def expect(self, shards: Collection[int], flows: Collection[FlowId]) -> None:
+        """Read shards and flows together, since they will be asked for."""
+        keys = [*map(rows.shard_key, shards), *flows]
+        found = self._transaction.table(tables.FLOWS).select(
+            [*_FLOW, *_CURSOR[1:]], isin=("id", keys)
+        )
+        self._flows_read |= dict.fromkeys(flows)
+        for row in rows_of(found):
+            self._rows[tables.FLOWS, row["id"]] = row
+            if row["position"] is None:
+                flow = rows.flow_from(row)
+                self._flows_read[flow.id] = flow
+            else:
+                cursor = rows.shard_from(row)
+                self._shards_read[cursor.shard] = cursor
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`."""
@@ -418,9 +437,8 @@ class VastSnapshot:
         """How far the offers of these shards are decided; each is read once."""
         unread = [each for each in shards if each not in self._shards_read]
         if unread:
-            found = self._records(
-                tables.SHARDS, rows.shard_from, isin=("shard", unread), columns=_CURSOR
-            )
+            keys = [rows.shard_key(each) for each in unread]
+            found = self._records(tables.FLOWS, rows.shard_from, columns=_CURSOR, isin=("id", keys))
             self._shards_read |= {cursor.shard: cursor for cursor in found}
         missing = set(shards) - self._shards_read.keys()
         if missing:
@@ -492,7 +510,7 @@ class VastSnapshot:
             table = rows.table_of(record)
             updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
         now = time.time_ns()
-        updates[tables.SHARDS] += [({ROW_ID: row_id}, {"claimed": now}) for row_id in claimed]
+        updates[tables.FLOWS] += [(_slot(row_id), {"claimed": now}) for row_id in claimed]
         for table, replaced in updates.items():
             if replaced:
                 self._transaction.table(table).update(_differences(replaced))
@@ -503,7 +521,9 @@ class VastSnapshot:
             self._transaction.table(table).insert(new)
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
-        found = self._records(tables.FLOWS, rows.flow_from, **conditions)
+        found = self._records(
+            tables.FLOWS, rows.flow_from, columns=_FLOW, null="position", **conditions
+        )
         self._flows_read |= {flow.id: flow for flow in found}
         return [flow for flow in found if going or flow.deletion is None]
 
@@ -609,6 +629,11 @@ def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:
         "below": ("first_start", hull.end),
         "limit": _SPARE_ROWS * count,
     }
+
+
+def _slot(row_id: int) -> rows.Row:
+    """What is in the row of a slot besides the moment of the last claim."""
+    return {ROW_ID: row_id, "position": rows.SLOT}
 
 
 def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row]:

@@ -33,7 +33,6 @@ OUTBOX: Final = "outbox"
 EVENTS: Final = "events"
 EVENT_LOG: Final = "event_log"
 WEBHOOKS: Final = "webhooks"
-SHARDS: Final = "shards"
 
 TABLES: Final[dict[str, pa.Schema]] = {
     SOURCES: pa.schema(
@@ -49,6 +48,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("updated_by", pa.string()),
         ]
     ),
+    # Cursors of shards, and slots that claimed names fall on, are rows here too, with a `position`:
+    # each table that registering segments changes takes a request to read, and one to write.
     FLOWS: pa.schema(
         [
             ("id", pa.string()),
@@ -73,6 +74,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("stalled_since", _TIME),
             ("refused_overlaps", pa.int64()),
             ("refused", _TIME),
+            ("position", pa.string()),
+            ("epoch", pa.int64()),
+            ("claimed", pa.int64()),
         ]
     ),
     SEGMENTS: pa.schema(
@@ -279,17 +283,6 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("failing_since", _TIME),
             ("next_try", _TIME),
             ("fault", pa.string()),
-        ]
-    ),
-    # A row is of a shard, or a slot that claimed names fall on. Both are updated so that of two
-    # transactions one comes first; in one table, since it takes one request then.
-    SHARDS: pa.schema(
-        [
-            ("shard", pa.int64()),
-            ("position", pa.string()),
-            ("epoch", pa.int64()),
-            ("slot", pa.int64()),
-            ("claimed", pa.int64()),
         ]
     ),
 }

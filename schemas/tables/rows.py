@@ -55,6 +55,10 @@ from schemas.domain.timerange import NEVER, TimeRange
 from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.tables import definitions as tables
 
+_SHARD: Final = "shard "
+SLOT: Final = ""
+"""The position in the rows of slots; those of shards have one that says something."""
+
 NO_STATUS: Final = ""
 """What column `status` of `flows` says of a flow without one; null is a row not looked at yet."""
 
@@ -367,9 +371,19 @@ def webhook_from(row: Row) -> Webhook:
     )
 
 
+def shard_key(shard: int) -> str:
+    """The id of the row that says how far a shard is decided."""
+    return f"{_SHARD}{shard}"
+
+
+def slot_key(slot: int) -> str:
+    """The id of a row that claimed names fall on; its position is `SLOT`."""
+    return f"slot {slot}"
+
+
 def shard_from(row: Row) -> ShardCursor:
-    """The cursor of a row of `shards`."""
-    return ShardCursor(row["shard"], row["position"], row["epoch"])
+    """The inverse of what `to_row` makes of a cursor."""
+    return ShardCursor(int(row["id"].removeprefix(_SHARD)), row["position"], row["epoch"])
 
 
 def _segment_row(segment: Segment) -> Row:
@@ -585,7 +599,11 @@ def _webhook_row(webhook: Webhook) -> Row:
 
 
 def _shard_row(cursor: ShardCursor) -> Row:
-    return {"shard": cursor.shard, "position": cursor.position, "epoch": cursor.epoch}
+    return {
+        "id": shard_key(cursor.shard),
+        "position": cursor.position,
+        "epoch": cursor.epoch,
+    }
 
 
 def _flow_row(flow: Flow) -> Row:
@@ -750,5 +768,5 @@ _KEPT: Final[Mapping[type, _Kept[Any]]] = {
     Event: _Kept(tables.EVENTS, lambda event: event.sequence, _event_row),
     EventLog: _Kept(tables.EVENT_LOG, lambda _: "there is one", _event_log_row),
     Webhook: _Kept(tables.WEBHOOKS, lambda webhook: webhook.id, _webhook_row),
-    ShardCursor: _Kept(tables.SHARDS, lambda cursor: cursor.shard, _shard_row),
+    ShardCursor: _Kept(tables.FLOWS, lambda cursor: shard_key(cursor.shard), _shard_row),
 }

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from infra.bootstrap import RandomIds
@@ -50,6 +51,7 @@ from schemas.domain.timerange import ETERNITY, TimeRange
 from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.rules import from_json
 from schemas.tables.definitions import FLOWS, OBJECTS, TABLES
+from schemas.tables.rows import shard_key
 from tests.making import new_id
 from tests.services.running import running_services
 
@@ -449,6 +451,37 @@ def test_migrating_adds_projections_to_a_table_that_has_rows_and_columns_to_proj
         read = transaction.table(OBJECTS).select(["key"], equal={"id": "projected"})
         assert read["key"].to_pylist() == ["somewhere"]
         transaction.table(OBJECTS).delete(read[ROW_ID].to_pylist())
+
+
+def test_migrating_takes_over_cursors_that_had_a_table_of_their_own(
+    store: VastMetadataStore, database: Database, settings: VastSettings
+) -> None:
+    columns = pa.schema([("shard", pa.int64()), ("position", pa.string()), ("epoch", pa.int64())])
+    cursors = {n: ShardCursor(n, f"{n}-7", n + 1) for n in range(SHARDS)}
+    with database.transaction() as transaction:
+        flows = transaction.table(FLOWS)
+        there = flows.select(["id"], isin=("id", [shard_key(n) for n in range(SHARDS)]))
+        flows.delete(there[ROW_ID].to_pylist())
+        schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+        former = pa.table([[0, 1, 2], ["0-7", "1-7", "2-7"], [1, 2, 3]], schema=columns)
+        schema.create_table("shards", columns).insert(former)
+        schema.create_table("claims", pa.schema([("slot", pa.int64())]))
+
+    migrate(database, settings, SHARDS)
+
+    with store.read() as found:
+        assert found.shards(range(SHARDS)) == cursors
+    with database.transaction() as transaction:
+        schema = transaction.sdk.bucket(settings.bucket).schema(settings.schema)
+        assert not {"shards", "claims"} & set(schema.tablenames())
+
+
+def test_flows_are_listed_without_what_else_their_table_holds(store: VastMetadataStore) -> None:
+    with store.read() as found:
+        assert all(isinstance(each, Flow) for each in found.all_flows({}))
+        found.expect([0, 1], [FlowId(new_id())])
+        assert set(found.shards([0, 1, 2])) == {0, 1, 2}
+        assert found.flows([FlowId("shard 0"), FlowId("slot 0")]) == {}
 
 
 def test_migrating_again_changes_nothing_and_another_number_of_shards_is_refused(

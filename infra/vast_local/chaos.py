@@ -29,7 +29,7 @@ from infra.vast_local.calls import Call
 from infra.vast_local.definitions import ROW_ID
 from infra.vast_local.errors import CannotStart, Conflict, Lost, SlowDown
 from infra.vast_local.listener import Response
-from infra.vast_local.query import Page, Pages
+from infra.vast_local.query import Few, Page, Pages
 from infra.vast_local.transactions import Transactions
 
 _MOST_PIECES = 3
@@ -143,16 +143,17 @@ class Chaos:
         count = page.rows.num_rows
         if not count:
             return [page]
+        rows = page.rows.arrow() if isinstance(page.rows, Few) else page.rows
         wanted = min(count - 1, self._random.randrange(_MOST_PIECES))
         bounds = [0, *sorted(self._random.sample(range(1, count), wanted)), count]
-        return [self._piece(page, start, end) for start, end in pairwise(bounds)]
+        return [self._piece(rows, page.next_row, start, end) for start, end in pairwise(bounds)]
 
-    def _piece(self, page: Page, start: int, end: int) -> Page:
+    def _piece(self, rows: pa.Table | pa.RecordBatch, next_row: int, start: int, end: int) -> Page:
         order = list(range(start, end))
         self._random.shuffle(order)
-        is_last = end == page.rows.num_rows
-        next_row = page.next_row if is_last else page.rows.column(ROW_ID)[end].as_py()
-        return Page(page.rows.take(pa.array(order, pa.int64())), next_row)
+        if end < rows.num_rows:
+            next_row = rows.column(ROW_ID)[end].as_py()
+        return Page(rows.take(pa.array(order, pa.int64())), next_row)
 
     def _cut(self, response: Response) -> Response:
         if isinstance(response.body, bytes):

@@ -7,12 +7,13 @@
   stream, each message behind the sub-split's number and its next row id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from struct import Struct
 
 import pyarrow as pa
 
+from infra.vast_local import few
 from infra.vast_local.catalog import Column, Projection, Schema, Table
 from infra.vast_local.flatbuf import Record, Scalar, encode, record
 
@@ -83,21 +84,46 @@ def projection_columns(listed: Iterable[Column], projection: Projection) -> byte
     return _stream_of([_marked(c.field, key.get(c.field.name)) for c in listed])
 
 
-def messages(leaves: list[pa.Array], rows: int) -> Sequence[bytes]:
-    """Return the Arrow messages that carry rows, leaf by leaf.
+def cycle(stream: int, next_row: int, leaves: list[pa.Array], rows: int) -> Iterator[bytes]:
+    """Return the frames that carry one page of a sub-split, leaf by leaf.
 
-    Without leaves they carry only the number of rows.
+    Without leaves the page is only its number of rows.
     """
-    carried: list[bytes] = []
     for batch in map(_column_batch, leaves) if leaves else [_counting_batch(rows)]:
-        carried += (_schema_message(batch.schema), batch.serialize(), _END_OF_STREAM)
-    return carried
+        yield framed(stream, next_row, _messages(_schema_message(batch.schema), batch.serialize()))
 
 
-def framed(stream: int, next_row: int, carried: Iterable[bytes]) -> bytes:
-    """Return the messages of one page of a sub-split as frames."""
+def framed(stream: int, next_row: int, messages: Iterable[bytes]) -> bytes:
+    """Return messages of one page of a sub-split as frames."""
     head = _HEADER.pack(stream, next_row)
-    return head.join([b"", *carried])
+    return head.join([b"", *messages])
+
+
+def empty_messages(leaves: list[pa.Array]) -> list[bytes]:
+    """Return the messages of a page whose leaves are without rows."""
+    batches = map(_column_batch, leaves) if leaves else [_counting_batch(0)]
+    pairs = ((_schema_message(batch.schema), batch.serialize().to_pybytes()) for batch in batches)
+    return [message for pair in pairs for message in _messages(*pair)]
+
+
+def few_messages(
+    columns: Iterable[tuple[pa.DataType, pa.DataType, Sequence[object]]],
+) -> list[bytes]:
+    """Return the messages of a page of columns: their types, as `few` writes them, values."""
+    messages: list[bytes] = []
+    for type_, stored, values in columns:
+        messages += _messages(_schema_of(type_), few.message(values, stored))
+    return messages
+
+
+def row_ids(type_: pa.DataType, name: str, first: int, count: int) -> bytes:
+    """Return consecutive row ids as an Arrow stream."""
+    if few.can_write(type_) and count <= few.MOST_ROWS:
+        batch = few.message(range(first, first + count), type_)
+    else:
+        ids = pa.array(range(first, first + count), pa.int64()).cast(type_)
+        batch = pa.record_batch([ids], names=[name]).serialize()
+    return b"".join(_messages(_schema_of(type_, name), batch))
 
 
 def completed() -> bytes:
@@ -142,6 +168,10 @@ def _stream_of(fields: list[pa.Field]) -> bytes:
     return schema.serialize().to_pybytes() + _END_OF_STREAM  # type: ignore[no-any-return]
 
 
+def _messages(schema: bytes, batch: bytes) -> tuple[bytes, bytes, bytes]:
+    return schema, batch, _END_OF_STREAM
+
+
 def _column_batch(leaf: pa.Array) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([leaf], names=["f"])
 
@@ -149,6 +179,11 @@ def _column_batch(leaf: pa.Array) -> pa.RecordBatch:
 def _counting_batch(rows: int) -> pa.RecordBatch:
     nothing = pa.StructArray.from_buffers(pa.struct([]), rows, [None], 0)
     return pa.RecordBatch.from_struct_array(nothing)
+
+
+@lru_cache(maxsize=1024)
+def _schema_of(type_: pa.DataType, name: str = "f") -> bytes:
+    return _schema_message(pa.schema([(name, type_)]))
 
 
 @lru_cache(maxsize=1024)

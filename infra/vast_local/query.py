@@ -21,12 +21,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.vast_local import protocol, types
+from infra.vast_local import few, protocol, types
 from infra.vast_local.catalog import Column, Projection, Table
 from infra.vast_local.definitions import ROW_ID
 from infra.vast_local.errors import Invalid
@@ -46,6 +48,9 @@ PAGE_BYTES = 32 << 20
 """About how much one response may hold in memory, over all its sub-splits."""
 
 _BATCH_ROWS = 1024
+
+_TEXT = pa.string()
+_FIRST = itemgetter(0)
 
 _FEW = 1024
 """Rows up to which it is no dearer to fetch them one by one."""
@@ -94,12 +99,25 @@ class Query:
         return not any(map(pa.types.is_nested, self.types))
 
     @cached_property
+    def written(self) -> Sequence[tuple[int, pa.DataType, pa.DataType]] | None:
+        """The column of each leaf, and its type and how that is stored, if `few` can write all."""
+        if not self.leaves or not all(few.can_write(n.stored) and not n.path for n in self.leaves):
+            return None
+        return [(self.columns.index(n.column), n.type, n.stored) for n in self.leaves]
+
+    @cached_property
     def statement(self) -> str:
         """SQL that reads the rows of all sub-splits, to which conditions can be added."""
         return (
             f"SELECT {', '.join(self.columns)} FROM {self.table.physical} "  # noqa: S608
             f"WHERE {self.condition.sql}"
         )
+
+    def batch(self, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+        """Return rows as they are stored."""
+        columns = zip(zip(*rows, strict=True), self.types, strict=True)
+        arrays = [pa.array(values, type_) for values, type_ in columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     @cached_property
     def nothing(self) -> pa.RecordBatch:
@@ -109,7 +127,7 @@ class Query:
     @cached_property
     def nothing_framed(self) -> Sequence[bytes]:
         """The messages of a page without rows."""
-        return protocol.messages(_leaves(self, self.nothing), 0)
+        return protocol.empty_messages(_leaves(self, self.nothing))
 
     @cached_property
     def suited(self) -> "Query | None":
@@ -143,10 +161,43 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Few:
+    """A few rows as DuckDB returned them, the row id first, for a query that is `written`."""
+
+    rows: Sequence[tuple[Any, ...]]
+    query: Query
+
+    @property
+    def num_rows(self) -> int:
+        """Their number."""
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes they are."""
+        numbers = 8 * len(self.rows) * len(self.query.types)
+        texts = [i for i, type_ in enumerate(self.query.types) if type_ == _TEXT]
+        return numbers + sum(len(row[i] or "") for row in self.rows for i in texts)
+
+    def messages(self) -> Sequence[bytes]:
+        """Return the messages that carry them."""
+        columns = list(zip(*self.rows, strict=True))
+        written = self.query.written or ()
+        return protocol.few_messages([(t, stored, columns[i]) for i, t, stored in written])
+
+    def arrow(self) -> pa.RecordBatch:
+        """Return them as others are."""
+        return self.query.batch(self.rows)
+
+
+Rows: TypeAlias = pa.Table | pa.RecordBatch | Few
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Rows of one sub-split, columns as stored in the order of the query, and where to go on."""
 
-    rows: pa.Table | pa.RecordBatch
+    rows: Rows
     next_row: int
 
 
@@ -181,11 +232,13 @@ def _decode(table: Table, body: bytes) -> Query:
 def frames(query: Query, pages: Pages) -> Iterator[bytes]:
     """Return the response of a query from the pages of its sub-splits."""
     for stream, page in pages:
-        rows = page.rows.num_rows
-        messages = (
-            protocol.messages(_leaves(query, page.rows), rows) if rows else query.nothing_framed
-        )
-        yield protocol.framed(stream, page.next_row, messages)
+        rows, next_row = page.rows, page.next_row
+        if isinstance(rows, Few):
+            yield protocol.framed(stream, next_row, rows.messages())
+        elif rows.num_rows:
+            yield from protocol.cycle(stream, next_row, _leaves(query, rows), rows.num_rows)
+        else:
+            yield protocol.framed(stream, next_row, query.nothing_framed)
     yield protocol.completed()
 
 
@@ -265,22 +318,21 @@ class Reader:
 
     def _read(
         self, where: str, parameters: list[object], limit: int, key: Sequence[str] = ()
-    ) -> tuple[pa.Table | pa.RecordBatch, bool]:
+    ) -> tuple[Any, bool]:
         """Read rows as they come, or the first in the order of a key.
 
         The second value says whether the budget let all through.
         """
         statement = self._query.statement + where
         order = " ORDER BY " + ", ".join(f"{name} NULLS LAST" for name in key) if key else ""
-        few = self._few(statement, parameters, limit) if self._query.is_plain else None
-        if few is not None and key:
-            is_all = few.num_rows < limit
-            few = _by(key, few) if is_all else self._few(statement + order, parameters, limit)
-        if few is not None and few.nbytes <= self._budget:
-            return few, True
+        found = self._few(statement, parameters, limit) if self._query.is_plain else None
+        if found is not None and key:
+            is_all = found.num_rows < limit
+            found = _by(key, found) if is_all else self._few(statement + order, parameters, limit)
+        if found is not None and (not found.num_rows or found.nbytes <= self._budget):
+            return found, True
         ordered = f"{statement}{order} LIMIT {limit}"
-        found = self._tx.cursor.sql(ordered, params=parameters)
-        reader = found.to_arrow_reader(_BATCH_ROWS)
+        reader = self._tx.cursor.sql(ordered, params=parameters).to_arrow_reader(_BATCH_ROWS)
         batches, size = [], 0
         for batch in reader:
             batches.append(batch)
@@ -290,7 +342,9 @@ class Reader:
                 return pa.Table.from_batches(batches), False
         return pa.Table.from_batches(batches, reader.schema), True
 
-    def _few(self, statement: str, parameters: list[object], limit: int) -> pa.RecordBatch | None:
+    def _few(
+        self, statement: str, parameters: list[object], limit: int
+    ) -> pa.RecordBatch | Few | None:
         """Read the rows if they are few; None if they are not."""
         most = min(limit, _FEW + 1)
         rows = self._tx.execute(f"{statement} LIMIT {most}", parameters).fetchall()
@@ -298,22 +352,25 @@ class Reader:
             return None
         if not rows:
             return self._query.nothing
-        columns = zip(zip(*rows, strict=True), self._query.types, strict=True)
-        arrays = [pa.array(values, type_) for values, type_ in columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._query.schema)
+        if len(rows) <= few.MOST_ROWS and len(rows) < limit and self._query.written:
+            return Few(rows, self._query)
+        return self._query.batch(rows)
 
 
-def _in_order(rows: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+def _in_order(rows: Rows) -> Rows:
     if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
         return rows
+    if isinstance(rows, Few):
+        return Few(sorted(rows.rows, key=_FIRST), rows.query)
     ids = rows.column(ROW_ID).to_numpy()
     return rows if (ids[1:] > ids[:-1]).all() else rows.take(np.argsort(ids))
 
 
-def _by(key: Sequence[str], rows: pa.RecordBatch) -> pa.RecordBatch:
+def _by(key: Sequence[str], rows: pa.RecordBatch | Few) -> pa.RecordBatch | Few:
     if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
         return rows
-    return rows.sort_by([(name, "ascending") for name in key])
+    batch = rows.arrow() if isinstance(rows, Few) else rows
+    return batch.sort_by([(name, "ascending") for name in key])
 
 
 def _array(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from infra.vast_local import types
+from infra.vast_local import protocol, types
 from infra.vast_local.catalog import Column, Table
 from infra.vast_local.claims import Claims
 from infra.vast_local.definitions import ROW_ID, Definitions
@@ -43,7 +42,7 @@ _FEW_ROWS = 16
 _FEW_KINDS = 3
 """Statements up to which that costs less than one over all rows."""
 
-_FEW_CELLS = 32
+_FEW_CELLS = 12
 """Values up to which it is cheaper to insert them as parameters."""
 
 
@@ -128,9 +127,12 @@ class Rows:
         wanted = set(ids.to_pylist())
         if len(wanted) != len(ids):
             raise Invalid("a row is named twice")
+        first, last = min(wanted), max(wanted)
+        if first < 0 or last >= MAX_ROW_ID:
+            raise Invalid("a row id is out of range")
         self._claims.share(tx.holder, ("rows", table.id))
         self._claims.write(tx.holder, table.id, wanted)
-        return min(wanted), max(wanted)
+        return first, last
 
 
 _JOINED = f"{ROW_ID} = incoming.v0 AND {ROW_ID} BETWEEN ? AND ?"
@@ -241,9 +243,8 @@ def _row_ids(batch: pa.RecordBatch) -> pa.Array:
         ids = batch.column(ROW_ID_FIELD).cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise Invalid(f"a row id is out of range: {error}") from error
-    bounds = pc.min_max(ids).as_py()
-    if ids.null_count or (len(ids) and not 0 <= bounds["min"] <= bounds["max"] < MAX_ROW_ID):
-        raise Invalid("a row id is out of range")
+    if ids.null_count:
+        raise Invalid("a row id is missing")
     return ids
 
 
@@ -274,10 +275,4 @@ def _execute(
 
 
 def _ids(table: Table, first: int, count: int) -> bytes:
-    type_ = row_id_type(table)
-    ids = pa.array(range(first, first + count), pa.int64()).cast(type_)
-    batch = pa.record_batch([ids], schema=pa.schema([pa.field(ROW_ID_FIELD, type_)]))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    return protocol.row_ids(row_id_type(table), ROW_ID_FIELD, first, count)

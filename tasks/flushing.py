@@ -13,7 +13,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from time import sleep
+from time import monotonic, sleep
 from typing import Final
 
 from schemas.domain import newest
@@ -110,14 +110,19 @@ class _Flusher:
                 self._hold(lease, cursors[shard])
         wait_s = min(_LOOK_S, limits.linger_s)
         began = busy = ports.clock.now()
+        looked = 0.0
+        going: Mapping[int, Sequence[DeletionId]] = {}
         while self._positions:
             ports.queue.attend(first)
-            found = self._anticipate(wait_s) if self._recent and wait_s else self._arrivals(wait_s)
-            going = ports.inbox.scheduled(self._positions)
+            look = self._anticipate if self._recent and wait_s else self._arrivals
+            found = look(0 if going else wait_s)
             self._decide({shard: found[shard] for shard in found if self._take(shard)})
+            if going or monotonic() - looked >= wait_s:
+                going = ports.inbox.scheduled(self._positions)
+                looked = monotonic()
             self._delete({shard: ids[0] for shard, ids in going.items() if self._take(shard)})
             now = ports.clock.now()
-            if found or going:
+            if self._recent or found or going:
                 busy = now
             elif (now - busy).total_seconds() >= limits.linger_s:
                 return

@@ -1,9 +1,11 @@
 """One flush attends many shards, and stays for who comes next."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -120,6 +122,21 @@ def test_a_flush_stays_for_who_comes_next(together: Ports) -> None:
         end()
 
     assert stored(together, flows[3]) == ["[0:0_1:0)", "[1:0_2:0)"]
+
+
+def test_a_flush_stays_while_somebody_keeps_coming(together: Ports) -> None:
+    staying = with_ports(together, limits=replace(together.limits, linger_s=0.5, flush_seconds=30))
+    flow, began, count = put_flow(together), monotonic(), 0
+    with ThreadPoolExecutor(1) as pool:
+        flush = pool.submit(flushing.flush, staying, shard_of(flow))
+        while monotonic() < began + 1.5:
+            job = submit(together, flow, offer(flow, count, count + 1))
+            assert together.jobs.wait(job.id, 20) is True
+            count += 1
+        assert not flush.done()
+        flush.result(20)
+
+    assert len(stored(together, flow)) == count
 
 
 def test_nobody_is_called_to_shards_that_are_attended(services: Running) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import flask_smorest
 import orjson
-from flask import Request
+from flask import Request, request
 from marshmallow import Schema, ValidationError
 from webargs import missing
 from webargs.flaskparser import FlaskParser
@@ -56,6 +56,12 @@ class Parser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
         """The body; there may be none at all where the schema says so."""
         optional = getattr(schema, "body_optional", False)
+    def parse(self, argmap: Any, req: Request | None = None, **options: Any) -> Any:  # noqa: ANN401
+        """What the request means; nothing, where no query is due and none was given."""
+        if argmap is NoQuerySchema and not request.query_string:
+            return {}
+        return super().parse(argmap, req, **options)
+
         return missing if optional and not request_body() else json_body()
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401

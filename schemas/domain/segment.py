@@ -39,9 +39,10 @@ class Segment:
             raise Invalid(
                 f"timerange {self.timerange} of a segment must include its start", field="timerange"
             )
-        if not -_INT64 <= self.ts_offset_ns < _INT64:
-            raise Invalid("ts_offset is out of range", field="ts_offset")
-        _require_storable(self.object_part, "timerange less ts_offset", "ts_offset")
+        if self.ts_offset_ns:
+            if not -_INT64 <= self.ts_offset_ns < _INT64:
+                raise Invalid("ts_offset is out of range", field="ts_offset")
+            _require_storable(self.object_part, "timerange less ts_offset", "ts_offset")
         if self.last_duration_ns is not None and not 0 <= self.last_duration_ns < _INT64:
             raise Invalid("last_duration must not be negative or huge", field="last_duration")
 
@@ -130,7 +131,8 @@ def at(offer: Offer, place: Place) -> Offer:
 
 
 def _require_storable(timerange: TimeRange, name: str, field: str | None = None) -> None:
+    if -_INT64 <= timerange.start < timerange.end < _INT64:
+        return
     if not timerange or not timerange.bounded:
         raise Invalid(f"{name} {timerange} must have a start and an end", field=field or name)
-    if timerange.start < -_INT64 or timerange.end >= _INT64:
-        raise Invalid(f"{name} {timerange} is out of range: 1823 to 2116", field=field or name)
+    raise Invalid(f"{name} {timerange} is out of range: 1823 to 2116", field=field or name)

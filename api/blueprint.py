@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import flask_smorest
 import orjson
-from flask import Request
+from flask import Request, request
 from marshmallow import Schema, ValidationError
 from webargs import missing
 from webargs.flaskparser import FlaskParser
@@ -25,6 +25,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 Documented = Schema | type[Schema] | Mapping[str, Any] | None
 
 _DEEPEST: Final = 32
+_NUL: Final = rb"\u0000"  # in JSON a NUL character can be written in no other way
 _BODY_ERRORS: Final = (413, 415)
 
 
@@ -35,11 +36,13 @@ def json_body() -> object:
         Invalid: when it is none, holds NUL characters, or is nested so deeply that it could not
             be given out again.
     """
+    text = request_body()
     try:
-        body: object = orjson.loads(request_body())
+        body: object = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"the body is not JSON: {error}") from error
-    _require_plain(body, "", _DEEPEST)
+    if _NUL in text or _levels(body) > _DEEPEST:
+        _require_plain(body, "", _DEEPEST)
     return body
 
 
@@ -52,6 +55,12 @@ class Parser(FlaskParser):
     def _get_schema(self, argmap: Any, req: Request) -> Schema:  # noqa: ANN401 - as webargs has it
         """One schema for all requests: it keeps nothing of them, and takes long to make."""
         return _schema_of(argmap) if isinstance(argmap, type) else super()._get_schema(argmap, req)
+
+    def parse(self, argmap: Any, req: Request | None = None, **options: Any) -> Any:  # noqa: ANN401
+        """What the request means; nothing, where no query is due and none was given."""
+        if argmap is NoQuerySchema and not request.query_string:
+            return {}
+        return super().parse(argmap, req, **options)
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
         """The body; there may be none at all where the schema says so."""
@@ -174,6 +183,17 @@ def _with_examples(schema: Documented, kwargs: Mapping[str, Any]) -> dict[str, A
     """`kwargs` with the examples of `schema`, unless they have one of their own."""
     found = {} if "example" in kwargs else examples_of(schema)
     return {"examples": found, **kwargs} if found else dict(kwargs)
+
+
+def _levels(value: object) -> int:
+    """How many lists and objects in each other `value` has at most."""
+    levels, inside = 0, [value]
+    while inside := [each for each in inside if isinstance(each, dict | list)]:
+        levels += 1
+        inside = [
+            part for each in inside for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    return levels
 
 
 def _require_plain(value: object, path: str, levels: int) -> None:

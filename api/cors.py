@@ -41,7 +41,7 @@ def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
     @app.after_request
     def allow(response: Response) -> Response:
         if not anybody:
-            response.vary.add("Origin")
+            response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin", "")
         if anybody or known.fullmatch(origin):
             response.headers["Access-Control-Allow-Origin"] = "*" if anybody else origin

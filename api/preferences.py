@@ -46,8 +46,13 @@ class Preferences:
         return {"Preference-Applied": ", ".join(heeded)} if heeded else {}
 
 
+_NONE: Final = Preferences(respond_async=False, wait_s=None)
+
+
 def preferences() -> Preferences:
     """What the client of this request prefers; of a preference given twice, the first counts."""
+    if "Prefer" not in request.headers:
+        return _NONE
     given: dict[str, str] = {}
     for part in ",".join(request.headers.getlist("Prefer")).split(","):
         name, _, value = part.split(";")[0].partition("=")

@@ -98,7 +98,7 @@ def post_segments(flow_id: FlowId) -> Response:
     offers = offers_from(flow_id, body)
     job = segments.submit(ports(), flow_id, offers, followed=bool(preferred))
     patience_s = preferred.patience_s(ports().limits.reply_timeout_s)
-    job = jobs.outcome(ports(), job, patience_s)
+    job = segments.outcome(ports(), job, flow_id, patience_s)
     if not job.ended:
         if preferred:
             return goes_on(job, preferred)

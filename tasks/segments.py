@@ -19,6 +19,7 @@ from schemas.domain.registration import RECENT, Registration
 from schemas.domain.segment import Offer, Segment
 from schemas.domain.storage import backend_labels
 from schemas.domain.timerange import ETERNITY, TimeRange
+from tasks import jobs
 from tasks.flows import existing
 from tasks.ports import Ports, Snapshot
 
@@ -68,6 +69,14 @@ def enqueue(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed:
         # The offers are safe; should the ring be lost, the sweep will ring.
         with suppress(Unavailable):
             ports.queue.ring(shard)
+    return job
+
+
+def outcome(ports: Ports, submitted: Job, flow_id: FlowId, within_s: float) -> Job:
+    """The job of `submit` as it ended, or as it is if it has not after that time."""
+    job = jobs.outcome(ports, submitted, within_s)
+    if job.state is JobState.DONE and not job.failed:
+        ports.takers.add(flow_id, ports.clock.now())
     return job
 
 

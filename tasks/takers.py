@@ -1,5 +1,6 @@
 """Flows that were found to take segments a moment ago, in this process.
 
+* They are found out by asking, or by a request that was done: who goes on need not ask again.
 * It only saves asking: whether a flow takes a segment is decided when that is registered.
 """
 

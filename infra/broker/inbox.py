@@ -7,7 +7,7 @@
   with no consumer group, and cut off behind it.
 * What is begun is noted before, and the note goes when it ends: what brings its worker down leaves
   it there.
-* Answering and letting go of entries is one Redis transaction: what is still in a stream at or
+* Answering and letting go of entries is one script: what is still in a stream at or
   below the position in the database has not been answered.
 """
 
@@ -23,12 +23,13 @@ from infra.broker.bells import bell_of_flush
 from infra.broker.connection import Broker, Lock
 from infra.broker.dead_offers import bury, stream_of
 from infra.broker.jobs import (
+    CHANGING,
     CREATING,
     JOB_S,
     creation,
     decode_failures,
     encode_failures,
-    settle,
+    settlement,
 )
 from schemas.domain.changes import ShardCursor
 from schemas.domain.errors import Unavailable
@@ -60,6 +61,19 @@ for n = 9, #ARGV do
 end
 return {{waiting, redis.call('EXISTS', KEYS[2])}}
 """
+# Keys: those that change a job, for each, and stream and attempts for each shard.
+# Arguments: how many jobs change, those that change a job, and where each stream then begins.
+_ANSWER: Final = f"""{CHANGING}
+local changed = tonumber(ARGV[1])
+for n = 0, changed - 1 do
+  change({{unpack(KEYS, 5 * n + 1, 5 * n + 5)}}, unpack(ARGV, 6 * n + 2, 6 * n + 7))
+end
+local keys, arguments = 5 * changed, 6 * changed + 1
+for n = 1, #ARGV - arguments do
+  redis.call('XTRIM', KEYS[keys + 2 * n - 1], 'MINID', '=', ARGV[arguments + n])
+  redis.call('DEL', KEYS[keys + 2 * n])
+end
+"""
 
 
 class _ShardLease:
@@ -81,6 +95,7 @@ class RedisInbox:
     ) -> None:
         self._broker = broker
         self._append = broker.redis.register_script(_APPEND)
+        self._answer = broker.redis.register_script(_ANSWER)
         self._shards = range(shards)
         self._flushers = flushers
         self._high_water = high_water
@@ -227,13 +242,18 @@ class RedisInbox:
 
     def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
         """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
-        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            for shard, outcomes in decided.items():
-                settle(pipe, outcomes, now, self._job_changes_kept)
-                behind = _following(outcomes[-1].entry.id)
-                pipe.xtrim(stream_of(shard), minid=behind, approximate=False)
-                pipe.delete(_attempts(shard))
-            pipe.execute()
+        entries = [each for outcomes in decided.values() for each in outcomes]
+        keys: list[str] = []
+        arguments: list[str | bytes | int] = [len(entries)]
+        for each in entries:
+            of_job, change = settlement(each, now, self._job_changes_kept)
+            keys += of_job
+            arguments += change
+        for shard, outcomes in decided.items():
+            keys += (stream_of(shard), _attempts(shard))
+            arguments.append(_following(outcomes[-1].entry.id))
+        with self._broker.translated():
+            self._answer(keys, arguments)
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
         """Take up where the database says the shard stands, also if the broker lost data.

@@ -1,7 +1,6 @@
 """The `JobStore`: a hash per job, its failures in a list, and a reply to wait for.
 
-* A job that registers segments is created by the script, and settled within the pipeline, of the
-  inbox.
+* A job that registers segments is created and settled by the scripts of the inbox.
 * A change is one script, so that what a job says, that it ended and the news of it are one.
 * A job that somebody follows is in an index until it is in the database, and every change of it
   in a stream of limited length; ended ones wait in a list to be taken into the database.
@@ -11,7 +10,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from hashlib import sha1
 from math import ceil
 from typing import Any, Final, cast
 
@@ -36,9 +34,6 @@ _CHANGES: Final = "tams:jobs:changes"
 _NOTHING_YET: Final = "0-0"
 _ALL_DONE: Final = b"all done"
 
-# A redis.Pipeline, whose commands the library types as if they answered at once.
-Pipeline = Any
-
 # Defines a function for the scripts that create jobs.
 # Keys: job, failures, reply, index, changes.
 # Arguments: id, microsecond of its creation, its fields, changes kept, seconds kept.
@@ -58,37 +53,42 @@ end
 _CREATE: Final = (
     f"{CREATING}create(KEYS, ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5])"
 )
+# Defines a function for the scripts that change jobs, which tells whether a job was changed: one
+# that has ended stays as it is, and one that was forgotten stays so.
 # Keys: job, failures, reply, ended, changes.
 # Arguments: id, now, change, failures, changes kept, seconds kept.
-_CHANGE: Final = """
-local state, followed = unpack(redis.call('HMGET', KEYS[1], 'state', 'followed'))
-if not state or state == 'done' or state == 'error' or state == 'cancelled' then return 0 end
-local change = cjson.decode(ARGV[3])
-for name, value in pairs(change.set) do redis.call('HSET', KEYS[1], name, value) end
-for name, count in pairs(change.add) do redis.call('HINCRBY', KEYS[1], name, count) end
-if change.set.state == 'done' and redis.call('HEXISTS', KEYS[1], 'fault') == 1 then
-  redis.call('HSET', KEYS[1], 'state', 'error')
+CHANGING: Final = """
+local function change(keys, id, now, becomes, failed, changes_kept, kept_s)
+  local job, failures, reply, ended, changes = unpack(keys)
+  local state, followed = unpack(redis.call('HMGET', job, 'state', 'followed'))
+  if not state or state == 'done' or state == 'error' or state == 'cancelled' then return 0 end
+  becomes = cjson.decode(becomes)
+  for name, value in pairs(becomes.set) do redis.call('HSET', job, name, value) end
+  for name, count in pairs(becomes.add) do redis.call('HINCRBY', job, name, count) end
+  if becomes.set.state == 'done' and redis.call('HEXISTS', job, 'fault') == 1 then
+    redis.call('HSET', job, 'state', 'error')
+  end
+  if failed ~= '' then redis.call('RPUSH', failures, failed) end
+  if becomes.begins then redis.call('HSETNX', job, 'started', now) end
+  redis.call('HSET', job, 'updated', now)
+  redis.call('HINCRBY', job, 'version', 1)
+  if followed == '1' then
+    local fields = redis.call('HGETALL', job)
+    redis.call('XADD', changes, 'MAXLEN', '~', changes_kept, '*', 'id', id, unpack(fields))
+    if becomes.ends then redis.call('RPUSH', ended, id) end
+  else
+    redis.call('EXPIRE', job, kept_s)
+    redis.call('EXPIRE', failures, kept_s)
+  end
+  if becomes.ends then
+    local final, refused = unpack(redis.call('HMGET', job, 'state', 'failed'))
+    redis.call('RPUSH', reply, (final == 'done' and refused == '0') and 'all done' or 'ended')
+    redis.call('EXPIRE', reply, kept_s)
+  end
+  return 1
 end
-if ARGV[4] ~= '' then redis.call('RPUSH', KEYS[2], ARGV[4]) end
-if change.begins then redis.call('HSETNX', KEYS[1], 'started', ARGV[2]) end
-redis.call('HSET', KEYS[1], 'updated', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'version', 1)
-if followed == '1' then
-  local fields = redis.call('HGETALL', KEYS[1])
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'id', ARGV[1], unpack(fields))
-  if change.ends then redis.call('RPUSH', KEYS[4], ARGV[1]) end
-else
-  redis.call('EXPIRE', KEYS[1], ARGV[6])
-  redis.call('EXPIRE', KEYS[2], ARGV[6])
-end
-if change.ends then
-  local ended, failed = unpack(redis.call('HMGET', KEYS[1], 'state', 'failed'))
-  redis.call('RPUSH', KEYS[3], (ended == 'done' and failed == '0') and 'all done' or 'ended')
-  redis.call('EXPIRE', KEYS[3], ARGV[6])
-end
-return 1
 """
-_CHANGE_NAME: Final = sha1(_CHANGE.encode()).hexdigest()  # noqa: S324 - as the broker names it
+_CHANGE: Final = f"{CHANGING}return change(KEYS, unpack(ARGV))"
 # Keys: job, failures, index, ended. Arguments: id, the version that is in the database, seconds.
 _FORGET: Final = """
 redis.call('LREM', KEYS[4], 1, ARGV[1])
@@ -122,6 +122,7 @@ class RedisJobs:
         self._broker = broker
         self._changes_kept = changes_kept
         self._create = broker.redis.register_script(_CREATE)
+        self._alter = broker.redis.register_script(_CHANGE)
 
     def create(self, job: Job) -> None:
         """Keep a new job, or one that is taken up anew."""
@@ -244,10 +245,8 @@ class RedisJobs:
         self._broker.ping()
 
     def _change(self, job_id: JobId, now: datetime, change: "_Change") -> None:
-        with self._broker.translated() as client, client.pipeline(transaction=True) as pipe:
-            pipe.script_load(_CHANGE)
-            _queue_change(pipe, job_id, now, self._changes_kept, change)
-            pipe.execute()
+        with self._broker.translated():
+            self._alter(*_changing(job_id, now, self._changes_kept, change))
 
     def _jobs(self, ids: Sequence[JobId]) -> list[Job]:
         """Those of the jobs named that are here, in this order, without their failures."""
@@ -287,14 +286,13 @@ def creation(job: Job, changes_kept: int) -> tuple[list[str], list[str | bytes |
     return keys, [job.id, -int(created), fields, changes_kept, JOB_S]
 
 
-def settle(pipe: Pipeline, decided: Sequence[Decided], now: datetime, changes_kept: int) -> None:
-    """Queue what decided entries mean for their jobs; the last one of a job wakes who waits."""
-    pipe.script_load(_CHANGE)
-    for outcome in decided:
-        _settle_part(pipe, outcome, now, changes_kept)
+def settlement(
+    outcome: Decided, now: datetime, changes_kept: int
+) -> tuple[list[str], list[str | bytes | int]]:
+    """The keys and arguments with which a script has a job heed what was decided of an entry.
 
-
-def _settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: int) -> None:
+    The last entry of a job ends it, and wakes who waits.
+    """
     entry, failures = outcome.entry, outcome.failures
     state = JobState.STARTED
     if entry.last:
@@ -308,21 +306,18 @@ def _settle_part(pipe: Pipeline, outcome: Decided, now: datetime, changes_kept: 
     )
     if outcome.fault is not None:
         change.set["fault"] = orjson.dumps(outcome.fault).decode()
-    _queue_change(pipe, entry.job_id, now, changes_kept, change)
+    return _changing(entry.job_id, now, changes_kept, change)
 
 
-def _queue_change(
-    pipe: Pipeline, job_id: JobId, now: datetime, changes_kept: int, change: _Change
-) -> None:
-    """Queue a change by the script, which the broker has been given.
-
-    A job that has ended stays as it is, and one that was forgotten stays so.
-    """
-    keys = (_job(job_id), _failures_of(job_id), _reply(job_id), _ENDED, _CHANGES)
+def _changing(
+    job_id: JobId, now: datetime, changes_kept: int, change: _Change
+) -> tuple[list[str], list[str | bytes | int]]:
+    """The keys and arguments with which a script changes a job."""
+    keys = [_job(job_id), _failures_of(job_id), _reply(job_id), _ENDED, _CHANGES]
     kept_s = _REPLY_S if change.ends else JOB_S
     fields = {"set": change.set, "add": change.add, "begins": change.begins, "ends": change.ends}
-    arguments = (job_id, now.isoformat(), orjson.dumps(fields), change.failures)
-    pipe.evalsha(_CHANGE_NAME, len(keys), *keys, *arguments, changes_kept, kept_s)
+    text = orjson.dumps(fields)
+    return keys, [job_id, now.isoformat(), text, change.failures, changes_kept, kept_s]
 
 
 def _job(job_id: str) -> str:

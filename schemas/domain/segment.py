@@ -39,9 +39,9 @@ class Segment:
             raise Invalid(
                 f"timerange {self.timerange} of a segment must include its start", field="timerange"
             )
-        if not -_INT64 <= self.ts_offset_ns < _INT64:
-            raise Invalid("ts_offset is out of range", field="ts_offset")
         if self.ts_offset_ns:
+            if not -_INT64 <= self.ts_offset_ns < _INT64:
+                raise Invalid("ts_offset is out of range", field="ts_offset")
             _require_storable(self.object_part, "timerange less ts_offset", "ts_offset")
         if self.last_duration_ns is not None and not 0 <= self.last_duration_ns < _INT64:
             raise Invalid("last_duration must not be negative or huge", field="last_duration")

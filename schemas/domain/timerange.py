@@ -26,6 +26,10 @@ _BEGINNING: Final = -(1 << 100)
 _END: Final = 1 << 100
 
 _TIMESTAMP: Final = re.compile(r"(-)?(0|[1-9][0-9]*):(0|[1-9][0-9]{0,8})")
+# The form nearly all timeranges have, [start_end), within the range of timestamps.
+_USUAL: Final = re.compile(
+    r"\[(0|[1-9][0-9]{0,13}):(0|[1-9][0-9]{0,8})_(0|[1-9][0-9]{0,13}):(0|[1-9][0-9]{0,8})\)"
+)
 _TIMERANGE: Final = re.compile(r"([\[(])?([-0-9:]+)?(_)?([-0-9:]+)?([\])])?")
 
 
@@ -74,6 +78,11 @@ class TimeRange:
             Invalid: when `text` is no timerange, ends before it starts, or is an instant
                 with an exclusive marker.
         """
+        if usual := _USUAL.fullmatch(text):
+            start_s, start_ns, end_s, end_ns = map(int, usual.groups())
+            start, end = start_s * NS_PER_S + start_ns, end_s * NS_PER_S + end_ns
+            if start < end:
+                return cls(2 * start, 2 * end)
         match = _TIMERANGE.fullmatch(text)
         if match is None or text in {"", "[", "]", "(", ")"}:
             raise Invalid(f"{text!r} is not a timerange such as [0:0_10:0)")

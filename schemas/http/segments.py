@@ -81,13 +81,12 @@ def _plain_offer(flow_id: FlowId, item: Any) -> Offer | None:
 
     The schema takes three times as long, which counts with thousands of segments in a request.
     """
-    match item:
-        case {"object_id": str(object_id), "timerange": str(timerange)} if (
-            object_id and item.keys() <= _USUAL
-        ):
-            links = _plain_links(item.get("get_urls", ()))
-        case _:
-            return None
+    if not isinstance(item, dict) or not item.keys() <= _USUAL:
+        return None
+    object_id, timerange = item.get("object_id"), item.get("timerange")
+    if not (isinstance(object_id, str) and object_id and isinstance(timerange, str)):
+        return None
+    links = _plain_links(item.get("get_urls", ()))
     if links is None:
         return None
     try:
@@ -102,11 +101,12 @@ def _plain_links(items: Any) -> tuple[Link, ...] | None:
         return None
     links = []
     for item in items:
-        match item:
-            case {"label": str(label), "url": str(url)}:
-                links.append(Link(label, url))
-            case _:
-                return None
+        if not isinstance(item, dict):
+            return None
+        label, url = item.get("label"), item.get("url")
+        if not (isinstance(label, str) and isinstance(url, str)):
+            return None
+        links.append(Link(label, url))
     return tuple(links)
 
 

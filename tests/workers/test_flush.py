@@ -228,6 +228,20 @@ def test_the_sweep_rings_for_a_doorbell_that_was_lost(ports: Ports) -> None:
     assert ports.queue.rung == [shard_of(flow_id)]  # type: ignore[attr-defined]
 
 
+def test_a_flow_that_took_segments_is_not_asked_for_again(ports: Ports) -> None:
+    flow_id = put_flow(ports)
+    taken, refused = (
+        segments.enqueue(ports, flow_id, [offer(flow_id, 0, end)], followed=False) for end in (1, 2)
+    )
+    flushing.flush(ports, shard_of(flow_id))
+
+    segments.outcome(ports, refused, flow_id, 5)
+    assert not ports.takers.knows(flow_id, ports.clock.now())
+    segments.outcome(ports, taken, flow_id, 5)
+
+    assert ports.takers.knows(flow_id, ports.clock.now())
+
+
 def test_a_shard_with_too_much_waiting_takes_no_more(ports: Ports) -> None:
     flow_id = put_flow(ports)
     flushing.flush(ports, shard_of(flow_id))  # whatever an earlier test left there

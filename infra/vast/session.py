@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -91,12 +90,16 @@ class Table:
         return pa.concat_tables(parts) if parts else self._empty(names)
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append `rows`, which all have the same columns; those without any value are left out."""
-        given = {}
-        for name in rows[0]:
-            column = list(map(itemgetter(name), rows))
-            if column.count(None) < len(column):
-                given[name] = pa.array(column, self.schema.field(name).type)
+        """Append `rows`, which all have the same columns in the same order.
+
+        Columns without any value are left out.
+        """
+        columns = zip(*(row.values() for row in rows), strict=True)
+        given = {
+            name: pa.array(column, self.schema.field(name).type)
+            for name, column in zip(rows[0], columns, strict=True)
+            if column.count(None) < len(column)
+        }
         self._table.insert(pa.RecordBatch.from_pydict(given))
 
     def update(self, rows: Sequence[Mapping[str, Any]]) -> None:

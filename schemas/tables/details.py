@@ -1,11 +1,14 @@
 """What events tell of <-> JSON: the rows of the records it is made of, by table.
 
+* A table has a list of rows, or of blocks of several rows, which say once what is the same in all
+  of them, and the rest by column. Earlier versions wrote rows only.
 * Columns that hold nothing are left out, so that a table may get more of them.
 * Columns that hold JSON are JSON here, not text within text: that would be larger.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, assert_never
 
 import orjson
@@ -26,9 +29,12 @@ from schemas.tables import rows
 RowOf = Callable[[Record], rows.Row]
 
 _COLLECTION: Final = "collection"
+# What a block says of all of its rows, and of each.
+_ALL: Final = "all"
+_EACH: Final = "each"
 _TEXTS: Final = ("document", "pace", "tags", "instances")
 _MOMENTS: Final = {
-    name: [field.name for field in table if pa.types.is_timestamp(field.type)]
+    name: {field.name for field in table if pa.types.is_timestamp(field.type)}
     for name, table in tables.TABLES.items()
 }
 
@@ -37,13 +43,13 @@ def detail_of(subject: Subject, row_of: RowOf = rows.to_row) -> dict[str, Any]:
     """The JSON of what an event tells of; `row_of` gives the rows it is made of."""
     match subject:
         case Flow():
-            return {tables.FLOWS: _written([subject], row_of)}
+            return {tables.FLOWS: [_without_nothing(row_of(subject))]}
         case Source():
-            return {tables.SOURCES: _written([subject], row_of)}
+            return {tables.SOURCES: [_without_nothing(row_of(subject))]}
         case Added(segments, objects):
             return {
-                tables.SEGMENTS: _written(segments, row_of),
-                tables.OBJECTS: _written(objects, row_of),
+                tables.SEGMENTS: [_block(list(map(row_of, segments)))],
+                tables.OBJECTS: [_block(list(map(row_of, objects)))],
             }
         case TimeRange():
             return {"timerange": str(subject)}
@@ -61,11 +67,10 @@ def subject_of(event: Event) -> Subject:
     if tables.SOURCES in detail:
         return rows.source_from(_read(tables.SOURCES, detail[tables.SOURCES][0]))
     if tables.SEGMENTS in detail:
+        segments, objects = _rows(detail[tables.SEGMENTS]), _rows(detail[tables.OBJECTS])
         return Added(
-            tuple(
-                rows.segment_from(_read(tables.SEGMENTS, row)) for row in detail[tables.SEGMENTS]
-            ),
-            tuple(rows.object_from(_read(tables.OBJECTS, row)) for row in detail[tables.OBJECTS]),
+            tuple(rows.segment_from(_read(tables.SEGMENTS, row)) for row in segments),
+            tuple(rows.object_from(_read(tables.OBJECTS, row)) for row in objects),
         )
     if "timerange" in detail:
         return TimeRange.parse(detail["timerange"])
@@ -75,8 +80,8 @@ def subject_of(event: Event) -> Subject:
 def inits_missing(detail: Mapping[str, Any]) -> set[ObjectId]:
     """The init objects that the objects of `detail` need, and it does not have."""
     objects = detail.get(tables.OBJECTS, ())
-    needed = {ObjectId(row["init_object_id"]) for row in objects if "init_object_id" in row}
-    return needed - {row["id"] for row in objects} if needed else needed
+    needed = {ObjectId(name) for name in _column("init_object_id", objects)}
+    return needed - set(_column("id", objects)) if needed else needed
 
 
 def completed(
@@ -85,8 +90,8 @@ def completed(
     """The detail of `each`, with those init objects it lacks, or with what its source collects."""
     detail = dict(each.detail)
     if missing := inits_missing(detail):
-        found = [inits[name] for name in missing if name in inits]
-        detail[tables.OBJECTS] = [*detail[tables.OBJECTS], *_written(found, rows.to_row)]
+        found = [_without_nothing(rows.to_row(inits[name])) for name in missing if name in inits]
+        detail[tables.OBJECTS] = [*detail[tables.OBJECTS], *found]
     if tables.SOURCES in detail:
         members = collected.source_collections.get(each.source_id, ())
         detail[_COLLECTION] = [{"id": member.id, "role": member.role} for member in members]
@@ -99,10 +104,46 @@ def collection_of(event: Event) -> tuple[Member, ...]:
     return tuple(Member(member["id"], member["role"]) for member in found)
 
 
-def _written(
-    records: Iterable[Flow | Source | Segment | MediaObject], row_of: RowOf
-) -> list[dict[str, Any]]:
-    return [_without_nothing(row_of(record)) for record in records]
+def _block(together: Sequence[rows.Row]) -> dict[str, Any]:
+    """Rows of one table, which all have the same columns in the same order."""
+    common, each = {}, {}
+    columns = zip(*(row.values() for row in together), strict=True)
+    for name, column in zip(together[0], columns, strict=True):
+        first, count = column[0], len(column)
+        if column.count(first) == count > 1:
+            if first is not None:
+                common[name] = orjson.Fragment(first) if name in _TEXTS else first
+        elif column.count(None) < count:
+            each[name] = _json_of(column) if name in _TEXTS else column
+    return {_ALL: common, _EACH: each}
+
+
+def _json_of(texts: Iterable[str | None]) -> orjson.Fragment:
+    """A list of what is JSON already."""
+    return orjson.Fragment(f"[{','.join(text or 'null' for text in texts)}]")
+
+
+def _rows(items: Iterable[Mapping[str, Any]]) -> Iterator[rows.Row]:
+    """Each row of rows and blocks of them."""
+    return chain.from_iterable(map(_rows_in, items))
+
+
+def _rows_in(item: Mapping[str, Any]) -> Iterable[rows.Row]:
+    if _EACH not in item:
+        return (item,)
+    each = item[_EACH]
+    return (
+        {**item[_ALL], **dict(zip(each, row, strict=True))}
+        for row in zip(*each.values(), strict=True)
+    )
+
+
+def _column(name: str, items: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+    """What rows and blocks of them have in a column, if it is something."""
+    for item in items:
+        each = item.get(_EACH, {}).get(name, ())
+        alike = item.get(_ALL, item).get(name)
+        yield from (value for value in (alike, *each) if value is not None)
 
 
 def _without_nothing(row: rows.Row) -> dict[str, Any]:
@@ -114,6 +155,7 @@ def _without_nothing(row: rows.Row) -> dict[str, Any]:
 
 
 def _read(table: str, row: Mapping[str, Any]) -> rows.Row:
-    moments = {name: datetime.fromisoformat(row[name]) for name in _MOMENTS[table] if name in row}
-    texts = {name: orjson.dumps(row[name]) for name in _TEXTS if name in row}
-    return {**dict.fromkeys(tables.TABLES[table].names), **row, **moments, **texts}
+    given = {name: value for name, value in row.items() if value is not None}
+    moments = {name: datetime.fromisoformat(given[name]) for name in _MOMENTS[table] & given.keys()}
+    texts = {name: orjson.dumps(given[name]) for name in _TEXTS if name in given}
+    return {**dict.fromkeys(tables.TABLES[table].names), **given, **moments, **texts}

@@ -10,6 +10,7 @@ from api.deletion import GOES_ON, deleted
 from api.paging import ORDERED_PAGING_HEADERS, paging_headers
 from api.properties import OF_FLOWS, Owner, add_properties
 from api.responses import empty_response, json_response
+from schemas.domain.collections import NO_COLLECTIONS
 from schemas.domain.identifiers import FlowId
 from schemas.domain.query import FlowQuery
 from schemas.http.flows import FlowGetSchema, FlowSchema, flow_json
@@ -58,8 +59,8 @@ def put_flow(document: dict[str, Any], flow_id: FlowId) -> Response:
     flow, created = flows.put(ports(), flow_id, document, by=PRINCIPAL)
     if not created:
         return empty_response(204)
-    _, _, collections = flows.get(ports(), flow_id, flow.content.timerange)
-    return json_response(flow_json(flow, collections), 201)
+    # Only a flow that is there can be collected.
+    return json_response(flow_json(flow, NO_COLLECTIONS), 201)
 
 
 @blueprint.route("/flows/<id:flow_id>", methods=["DELETE"])

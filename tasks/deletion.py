@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from schemas.domain import event
+from schemas.domain import event, source
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes, shard_of
 from schemas.domain.collections import Collectors
@@ -31,7 +31,7 @@ from schemas.domain.release import release
 from schemas.domain.segment import Segment
 from schemas.domain.timerange import ETERNITY, NEVER, TimeRange
 from tasks import jobs
-from tasks.flows import collections, existing
+from tasks.flows import collections_around, existing
 from tasks.ports import Lease, LeaseLost, Ports, Snapshot, Work
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def request_flow(ports: Ports, flow_id: FlowId, *, by: str) -> Deletion:
         if flow.deletion is not None:
             return _again(snapshot.deletions([flow.deletion])[flow.deletion])
         flow.require_writable()
-        collectors = collections(snapshot).of(flow.id, flow.source_id)
+        collected = collections_around(snapshot, flows=[flow.id], sources=[flow.source_id])
+        collectors = collected.of(flow.id, flow.source_id)
         begun = replace(new, collectors=collectors)
         changes = _hidden(snapshot, replace(flow, deletion=new.id), begun, version)
         return replace(changes, add=(begun,)), begun
@@ -195,18 +196,22 @@ def _hidden(snapshot: Snapshot, going: Flow, deletion: Deletion, version: str) -
         flow_rules.without_member(
             flow, going.id, by=deletion.created_by, version=version, now=deletion.created
         )
-        for flow in snapshot.all_flows({"collects": True})
-        if flow.id != going.id and any(member.id == going.id for member in flow.collection)
+        for flow in snapshot.collecting([going.id])
+        if flow.id != going.id
     ]
-    others = [
-        flow for flow in snapshot.all_flows({"source_id": going.source_id}) if flow.id != going.id
-    ]
+    others = [each for each in snapshot.encodings([going.source_id]) if each.flow_id != going.id]
     sources = {} if others else snapshot.sources([going.source_id])
     had, now = deletion.collectors or Collectors(), deletion.created
     return Changes(
         replace=(going, *collectors),
         remove=tuple(sources.values()),
-        claim=frozenset({f"flow/{going.id}", f"source/{going.source_id}"}),
+        claim=frozenset(
+            {
+                f"flow/{going.id}",
+                source.name_of(going.source_id),
+                *(name for source_id in sources for name in source.parts_of(source_id)),
+            }
+        ),
         told=(
             *map(event.flow_updated, collectors),
             event.flow_deleted(going, had, now),

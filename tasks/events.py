@@ -23,7 +23,7 @@ from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventFilter, EventLog, Outgoing, collectors_of, next_of
 from schemas.domain.storage import UrlFilter
 from tasks import webhooks
-from tasks.flows import collections
+from tasks.flows import collections_around
 from tasks.ports import Ports, Snapshot, TaskQueue, Work
 from tasks.urls import UrlWriter
 
@@ -169,7 +169,7 @@ def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[list[Event]
     if not outbox:
         return Changes(), ([], False)
     moving = next_of(outbox, events=_EVENTS_AT_ONCE, segments=_SEGMENTS_AT_ONCE)
-    log, collected = snapshot.event_log(), collections(snapshot)
+    log, collected = snapshot.event_log(), _collected(snapshot, outbox)
     collectors = collectors_of(outbox, collected)
     whole = snapshot.posted_until(moving[-1].posted_ns)
     details = _details(snapshot, [whole[each.id] for each in moving], collected)
@@ -182,6 +182,15 @@ def _moved(ports: Ports, snapshot: Snapshot) -> tuple[Changes, tuple[list[Event]
     ]
     changes = Changes(add=tuple(events), replace=(EventLog(log.first, last),), remove=tuple(moving))
     return changes, (events, len(moving) < len(outbox))
+
+
+def _collected(snapshot: Snapshot, outbox: Sequence[Outgoing]) -> Collections:
+    """Who collects what the events are about, and what their sources collect."""
+    return collections_around(
+        snapshot,
+        flows={each.flow_id for each in outbox if each.flow_id is not None},
+        sources={each.source_id for each in outbox},
+    )
 
 
 def _details(

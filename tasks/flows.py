@@ -4,22 +4,23 @@
 * A flow may only collect flows that exist, and as the other flows of its source do.
 * A flow may link to a profile that exists.
 * A source that loses its last flow to another source vanishes.
-* Flows, their sources and the flows they collect are claimed by name, so that two requests never
-  make the same one twice, and none vanishes while another request relies on it.
+* New flows, their sources and the flows they collect are claimed by name, so that two requests
+  never make the same one twice, and none vanishes while another request relies on it. A flow that
+  is replaced needs no name for that: its row is one that only one of two can change.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from schemas.domain import event
+from schemas.domain import event, source
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes
 from schemas.domain.collections import Collections, require_agreement
 from schemas.domain.errors import FlowNotFound, Invalid
 from schemas.domain.flow import Flow
-from schemas.domain.identifiers import FlowId, ProfileId
+from schemas.domain.identifiers import FlowId, ProfileId, SourceId
 from schemas.domain.profile import Profile
 from schemas.domain.query import FlowQuery, Page, page_of, position
 from schemas.domain.source import Source
@@ -98,7 +99,7 @@ def get(ports: Ports, flow_id: FlowId, within: TimeRange) -> tuple[Flow, TimeRan
         flow = existing(snapshot, flow_id)
         whole = flow.content.timerange
         hull = whole if within.contains(whole) else snapshot.hull(flow_id, within)
-        return flow, hull, collections(snapshot)
+        return flow, hull, collections_around(snapshot, flows=[flow_id])
 
 
 def existing(snapshot: Snapshot, flow_id: FlowId) -> Flow:
@@ -117,6 +118,19 @@ def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:
         collected = collections(snapshot)
     wanted = [flow for flow in found if _matches(flow, query, collected)]
     return page_of(wanted, _ORDERS[query.listing.sort_by], query.listing), collected
+
+
+def collections_around(
+    snapshot: Snapshot, *, flows: Iterable[FlowId] = (), sources: Collection[SourceId] = ()
+) -> Collections:
+    """Who collects these flows, and who and what these sources; right for no others."""
+    encodings = snapshot.encodings(sources) if sources else []
+    own = snapshot.flows([each.flow_id for each in encodings if each.collects])
+    members = {FlowId(member.id) for flow in own.values() for member in flow.collection}
+    source_of = {flow.id: flow.source_id for flow in snapshot.flows(members).values()}
+    source_of |= {each.flow_id: each.source_id for each in encodings}
+    collecting = snapshot.collecting({*flows, *(each.flow_id for each in encodings)})
+    return Collections.derive((own | {flow.id: flow for flow in collecting}).values(), source_of)
 
 
 def collections(snapshot: Snapshot) -> Collections:
@@ -148,28 +162,40 @@ def _changes(snapshot: Snapshot, known: Flow | None, flow: Flow) -> Changes:
     """What it takes to have `flow` in the place of `known`, if it fits what it refers to."""
     if flow.collection:
         _require_collection_fits(snapshot, flow)
-    source = snapshot.sources([flow.source_id]).get(flow.source_id)
-    if source is not None:
-        flow_rules.require_source_fits(flow, source)
+    known_source = snapshot.sources([flow.source_id]).get(flow.source_id)
+    if known_source is not None:
+        flow_rules.require_source_fits(flow, known_source)
     left = _left(snapshot, known) if known and known.source_id != flow.source_id else ()
-    new = () if source else (_source_of(flow),)
+    new = () if known_source else (_source_of(flow),)
     return Changes(
         add=(*new, *(() if known else (flow,))),
         replace=(flow,) if known else (),
         remove=left,
-        claim=frozenset(
-            {
-                f"flow/{flow.id}",
-                *(f"flow/{member.id}" for member in flow.collection),
-                *(f"source/{each.source_id}" for each in (known, flow) if each),
-            }
-        ),
+        claim=_claims(known, flow, new=bool(new), ended=bool(left)),
         told=(
             *map(event.source_created, new),
             event.flow_updated(flow) if known else event.flow_created(flow),
             *(_gone(snapshot, each, flow.metadata_updated) for each in left),
         ),
     )
+
+
+def _claims(known: Flow | None, flow: Flow, *, new: bool, ended: bool) -> frozenset[str]:
+    """The names to claim to put `flow` in the place of `known`.
+
+    `new` is whether its source comes into being, `ended` whether the one it leaves vanishes.
+    """
+    names = {f"flow/{member.id}" for member in flow.collection}
+    if flow.collection:  # flows of one source are to agree on what they collect
+        names.add(source.name_of(flow.source_id))
+    if known is None or known.source_id != flow.source_id:
+        names.add(f"flow/{flow.id}")
+        joined = source.name_of(flow.source_id) if new else source.part_for(flow.id, flow.source_id)
+        names.add(joined)
+    if known is not None and known.source_id != flow.source_id:
+        names.add(source.name_of(known.source_id))
+        names |= source.parts_of(known.source_id) if ended else set()
+    return frozenset(names)
 
 
 def _require_collection_fits(snapshot: Snapshot, flow: Flow) -> None:
@@ -189,13 +215,14 @@ def _require_collection_fits(snapshot: Snapshot, flow: Flow) -> None:
 
 def _left(snapshot: Snapshot, flow: Flow) -> tuple[Source, ...]:
     """The source that `flow` leaves, if no other flow is of it."""
-    if len(snapshot.all_flows({"source_id": flow.source_id})) > 1:
+    if len(snapshot.encodings([flow.source_id])) > 1:
         return ()
     return tuple(snapshot.sources([flow.source_id]).values())
 
 
-def _gone(snapshot: Snapshot, source: Source, now: datetime) -> event.Happening:
-    return event.source_deleted(source.id, collections(snapshot).of(None, source.id), now)
+def _gone(snapshot: Snapshot, gone: Source, now: datetime) -> event.Happening:
+    collected = collections_around(snapshot, sources=[gone.id])
+    return event.source_deleted(gone.id, collected.of(None, gone.id), now)
 
 
 def _source_of(flow: Flow) -> Source:

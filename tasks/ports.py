@@ -20,7 +20,7 @@ from schemas.domain.dead_letter import DeadNotice, DeadOffers
 from schemas.domain.deletion import Deletion
 from schemas.domain.delivery import Delivery, Reply
 from schemas.domain.event import Event, EventLog, Outgoing
-from schemas.domain.flow import Flow
+from schemas.domain.flow import Encoding, Flow
 from schemas.domain.identifiers import (
     DeletionId,
     EventId,
@@ -66,6 +66,12 @@ class Snapshot(Protocol):
 
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`; in no particular order."""
+
+    def encodings(self, sources: Collection[SourceId]) -> list[Encoding]:
+        """Which flows these sources have; in no particular order."""
+
+    def collecting(self, ids: Collection[FlowId]) -> list[Flow]:
+        """The flows that collect any of the flows named; in no particular order."""
 
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""

@@ -10,7 +10,7 @@ from schemas.domain.errors import SourceNotFound
 from schemas.domain.identifiers import SourceId
 from schemas.domain.query import Page, SourceQuery, page_of, position
 from schemas.domain.source import Source
-from tasks.flows import collections, is_collected_by
+from tasks.flows import collections, collections_around, is_collected_by
 from tasks.ports import Ports, Snapshot
 
 
@@ -21,7 +21,8 @@ def get(ports: Ports, source_id: SourceId) -> tuple[Source, Collections]:
         SourceNotFound: when there is no such source.
     """
     with ports.metadata.read() as snapshot:
-        return existing(snapshot, source_id), collections(snapshot)
+        source = existing(snapshot, source_id)
+        return source, collections_around(snapshot, sources=[source_id])
 
 
 def find(ports: Ports, source_id: SourceId) -> Source:

@@ -25,12 +25,21 @@ from schemas.domain.errors import Invalid, Unavailable
 from schemas.tables.definitions import (
     EVENT_LOG,
     FLOWS,
+    MEMBERS,
     OBJECTS,
     PROJECTIONS,
     SEGMENTS,
     TABLES,
 )
-from schemas.tables.rows import NO_STATUS, SLOT, shard_key, slot_key, to_row
+from schemas.tables.rows import (
+    NO_STATUS,
+    SLOT,
+    flow_from,
+    links_of,
+    shard_key,
+    slot_key,
+    to_row,
+)
 
 _CURSORS: Final = "shards"
 _FORMER: Final = {_CURSORS, "claims"}
@@ -61,6 +70,7 @@ def migrate(database: Database, settings: VastSettings, shards: int) -> list[str
             _fill(transaction, shards)
             _count_references(transaction)
             _say_status(transaction)
+            _link_members(transaction)
 
     created = retried(create)
     retried(fill)
@@ -135,6 +145,17 @@ def _say_status(transaction: Transaction) -> None:
     }
     if status:
         table.update([{ROW_ID: key, "status": said or NO_STATUS} for key, said in status.items()])
+
+
+def _link_members(transaction: Transaction) -> None:
+    """Say which flows collect which that were put before there was a table of it."""
+    members = transaction.table(MEMBERS)
+    if members.select(["flow_id"], limit=1).num_rows:
+        return
+    collecting = transaction.table(FLOWS).select(equal={"collects": True}).to_pylist()
+    links = [link for row in collecting for link in links_of(flow_from(row))]
+    if links:
+        members.insert(links)
 
 
 def _take_over(transaction: Transaction, settings: VastSettings) -> None:

@@ -3,6 +3,7 @@
 * A snapshot remembers the row of every record it read; replacing or removing a record needs it, so
   that only what was read in the same transaction can be. An update writes the columns that differ.
 * A flow that is being deleted is not there, except for those who ask for it.
+* Which flows collect which is kept in a table besides, brought up to date with every flow written.
 * A claimed name falls on one of a fixed number of rows, which the claiming transaction updates:
   of two that claim the same name at once, the database lets only one commit.
 * A transaction that others came before is done anew (see `infra.vast.retry`).
@@ -32,7 +33,7 @@ from schemas.domain.coverage import Coverage, CoverageQuery
 from schemas.domain.deletion import Deletion
 from schemas.domain.errors import Unavailable
 from schemas.domain.event import Event, EventLog, Happening, Outgoing
-from schemas.domain.flow import Content, Flow
+from schemas.domain.flow import Content, Encoding, Flow, Member
 from schemas.domain.identifiers import (
     DeletionId,
     EventId,
@@ -202,6 +203,19 @@ class VastSnapshot:
     def all_flows(self, equal: Mapping[str, object]) -> list[Flow]:
         """Every flow whose columns have the values in `equal`."""
         return self._flows(equal=equal)
+
+    def encodings(self, sources: Collection[SourceId]) -> list[Encoding]:
+        """Which flows these sources have."""
+        found = self._transaction.table(tables.FLOWS).select(
+            ["id", "source_id", "collects"], isin=("source_id", list(sources)), null="deletion"
+        )
+        return [Encoding(row["id"], row["source_id"], row["collects"]) for row in found.to_pylist()]
+
+    def collecting(self, ids: Collection[FlowId]) -> list[Flow]:
+        """The flows that collect any of the flows named."""
+        table = self._transaction.table(tables.MEMBERS)
+        found = set(table.select(["flow_id"], isin=("member_id", list(ids)))["flow_id"].to_pylist())
+        return list(self.flows(found).values()) if found else []
 
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""
@@ -519,6 +533,27 @@ class VastSnapshot:
             inserts[rows.table_of(record)].append(self.row_of(record))
         for table, new in inserts.items():
             self._transaction.table(table).insert(new)
+        self._write_members(changes)
+
+    def _write_members(self, changes: Changes) -> None:
+        """Keep track of who collects whom."""
+        new = [flow for flow in changes.add if isinstance(flow, Flow) and flow.collection]
+        former = [flow.id for flow in changes.remove if isinstance(flow, Flow) and flow.collection]
+        for flow in changes.replace:
+            if isinstance(flow, Flow) and self._collected(flow.id) != flow.collection:
+                new.append(flow)
+                former += [flow.id] * self._rows[tables.FLOWS, flow.id]["collects"]
+        table = self._transaction.table(tables.MEMBERS)
+        if former:
+            table.delete(table.select(["flow_id"], isin=("flow_id", former))[ROW_ID].to_pylist())
+        links = [link for flow in new for link in rows.links_of(flow)]
+        if links:
+            table.insert(links)
+
+    def _collected(self, flow_id: FlowId) -> tuple[Member, ...]:
+        """What a flow collects that was read."""
+        row = self._rows[tables.FLOWS, flow_id]
+        return rows.flow_from(row).collection if row["collects"] else ()
 
     def _flows(self, *, going: bool = False, **conditions: Any) -> list[Flow]:
         found = self._records(

@@ -11,6 +11,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import Final
 
 from schemas.domain.errors import Invalid
 from schemas.domain.flow import Flow, Member
@@ -58,6 +59,10 @@ class Collections:
         """Who collects a flow, if one is named, and a source."""
         flows = () if flow_id is None else self.flows_collected_by.get(flow_id, ())
         return Collectors(flows, self.sources_collected_by.get(source_id, ()))
+
+
+NO_COLLECTIONS: Final = Collections({}, {}, {})
+"""Nobody collects anybody."""
 
 
 def require_agreement(

@@ -46,6 +46,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """That there is a flow of a source, and whether it collects others."""
+
+    flow_id: FlowId
+    source_id: SourceId
+    collects: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What a flow holds: the hull of its segments and their number."""
 

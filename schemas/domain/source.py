@@ -2,14 +2,20 @@
 
 * A source comes into being with its first flow, and takes its format, label and description.
 * Which sources collect which follows from the flow collections; see `collections`.
+* Flows of a source that come at once need not wait for each other. So the name of a source has
+  parts: who brings it into being, or has a flow leave it, claims the name; a flow that joins
+  claims one part; who ends it claims the name and all parts.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
-from schemas.domain.identifiers import SourceId
+from schemas.domain.identifiers import FlowId, SourceId
+
+_PARTS: Final = 16
 
 Tags = Mapping[str, str | Sequence[str]]
 
@@ -37,3 +43,22 @@ class Source:
         if value is None and self.field(name) is None:
             return self
         return replace(self, **{name: value})
+
+
+def name_of(source_id: SourceId) -> str:
+    """What to claim to bring a source into being, or to have a flow leave it."""
+    return f"source/{source_id}"
+
+
+def part_for(flow_id: FlowId, source_id: SourceId) -> str:
+    """What to claim to have a flow join a source that is there."""
+    return _part(source_id, crc32(flow_id.encode()) % _PARTS)
+
+
+def parts_of(source_id: SourceId) -> frozenset[str]:
+    """What to claim besides the name to end a source, so that no flow joins it meanwhile."""
+    return frozenset(_part(source_id, number) for number in range(_PARTS))
+
+
+def _part(source_id: SourceId, number: int) -> str:
+    return f"{name_of(source_id)}/{number}"

@@ -14,6 +14,7 @@ _TIME = pa.timestamp("us")
 
 SOURCES: Final = "sources"
 FLOWS: Final = "flows"
+MEMBERS: Final = "members"
 SEGMENTS: Final = "segments"
 OBJECTS: Final = "objects"
 COPIES: Final = "copies"
@@ -79,6 +80,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("claimed", pa.int64()),
         ]
     ),
+    # Which flows collect which, besides in their documents, where nobody can look for it.
+    MEMBERS: pa.schema([("member_id", pa.string()), ("flow_id", pa.string())]),
     SEGMENTS: pa.schema(
         [
             ("flow_id", pa.string()),

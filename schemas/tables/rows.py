@@ -371,6 +371,12 @@ def webhook_from(row: Row) -> Webhook:
     )
 
 
+def links_of(flow: Flow) -> list[Row]:
+    """The rows of `members` that say which flows `flow` collects, each once."""
+    members = dict.fromkeys(member.id for member in flow.collection)
+    return [{"member_id": member, "flow_id": flow.id} for member in members]
+
+
 def shard_key(shard: int) -> str:
     """The id of the row that says how far a shard is decided."""
     return f"{_SHARD}{shard}"

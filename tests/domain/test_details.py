@@ -85,7 +85,16 @@ def test_missing_inits_are_added(objects: list[MediaObject]) -> None:
     assert inits_missing(detail) == {INIT.id}
 
     each = Outgoing(
-        EventId("e"), 0, 0, EventType.SEGMENTS_ADDED, NOW, SourceId("s"), FlowId("f"), None, 4, detail
+        EventId("e"),
+        0,
+        0,
+        EventType.SEGMENTS_ADDED,
+        NOW,
+        SourceId("s"),
+        FlowId("f"),
+        None,
+        4,
+        detail,
     )
     whole = stored(completed(each, {INIT.id: INIT}, Collections({}, {}, {})))
 

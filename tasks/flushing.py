@@ -89,8 +89,9 @@ class _Flusher:
         self._held: dict[int, _Held] = {}
         # How far the shards are decided, without those that others hold.
         self._positions = dict.fromkeys(shards, "")
-        # How many entries the last two batches had, and whose the last ones were.
-        self._lately = (1, 1)
+        # How many entries there will be once those who were answered are back.
+        self._expected = 1
+        # What was decided last.
         self._recent: Batch = {}
         # The newest segments of flows, as they are, and as they will be once what goes on is over.
         self._newest: Mapping[FlowId, Newest] = {}
@@ -130,24 +131,22 @@ class _Flusher:
                 return
 
     def _arrivals(self, wait_s: float) -> dict[int, list[Entry]]:
-        """What has come; if several came lately, once as many are back, or nobody comes any more.
+        """What has come; of few, once those are back who are expected, or nobody comes any more.
 
         Who was answered together asks again at about the same time, and a commit costs the same for
         all of them as for the first.
         """
         inbox, rows = self._ports.inbox, self._ports.limits.flush_rows
         found = inbox.arrivals(self._positions, rows, wait_s)
-        came, expected = _size(found), sum(self._lately) if max(self._lately) > 1 else 1
+        came = _size(found)
         waited_s = 0.0
-        while 0 < came < min(expected, _FEW) and waited_s < _GATHERING_S:
+        while 0 < came < min(self._expected, _FEW) and waited_s < _GATHERING_S:
             sleep(_GATHER_S)
             waited_s += _GATHER_S
             found = inbox.arrivals(self._positions, rows, 0)
             came, before = _size(found), came
             if came == before:
                 break
-        if came:
-            self._lately = (self._lately[1], came)
         return found
 
     def left(self) -> list[int]:
@@ -211,7 +210,8 @@ class _Flusher:
         }
 
     def _settle(self, outcome: Outcome) -> None:
-        self._ports.inbox.answer(outcome, self._ports.clock.now())
+        left = self._ports.inbox.answer(outcome, self._ports.clock.now())
+        self._expected = _size(outcome) + left
         self._newest = self._becoming
         self._recent = {
             shard: [each.entry for each in decided] for shard, decided in outcome.items()
@@ -340,7 +340,7 @@ class _Flusher:
         return True
 
 
-def _size(found: Batch) -> int:
+def _size(found: Mapping[int, Sequence[object]]) -> int:
     return sum(map(len, found.values()))
 
 

@@ -406,8 +406,11 @@ class Inbox(Protocol):
     def noted(self, shard: int, epoch: int, entries: Sequence[Entry]) -> list[Decided]:
         """The outcomes of `entries` as they were noted under the lease that committed them."""
 
-    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
-        """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> int:
+        """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once.
+
+        Returns how many more entries wait in these shards.
+        """
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
         """Take up where the database says the shard stands, also if the broker lost data.

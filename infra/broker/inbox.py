@@ -68,11 +68,13 @@ local changed = tonumber(ARGV[1])
 for n = 0, changed - 1 do
   change({{unpack(KEYS, 5 * n + 1, 5 * n + 5)}}, unpack(ARGV, 6 * n + 2, 6 * n + 7))
 end
-local keys, arguments = 5 * changed, 6 * changed + 1
+local keys, arguments, left = 5 * changed, 6 * changed + 1, 0
 for n = 1, #ARGV - arguments do
   redis.call('XTRIM', KEYS[keys + 2 * n - 1], 'MINID', '=', ARGV[arguments + n])
   redis.call('DEL', KEYS[keys + 2 * n])
+  left = left + redis.call('XLEN', KEYS[keys + 2 * n - 1])
 end
+return left
 """
 
 
@@ -240,8 +242,8 @@ class RedisInbox:
         failed = {entry_id.decode(): decode_failures(text) for entry_id, text in found.items()}
         return [Decided(entry, failed.get(entry.id, ())) for entry in entries]
 
-    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> None:
-        """Bring jobs up to date, wake whoever waits, and let go of the entries, all at once."""
+    def answer(self, decided: Mapping[int, Sequence[Decided]], now: datetime) -> int:
+        """Bring jobs up to date, wake whoever waits, let go of the entries; see `Inbox.answer`."""
         entries = [each for outcomes in decided.values() for each in outcomes]
         keys: list[str] = []
         arguments: list[str | bytes | int] = [len(entries)]
@@ -253,7 +255,7 @@ class RedisInbox:
             keys += (stream_of(shard), _attempts(shard))
             arguments.append(_following(outcomes[-1].entry.id))
         with self._broker.translated():
-            self._answer(keys, arguments)
+            return int(cast("int", self._answer(keys, arguments)))
 
     def resume(self, lease: Lease, cursor: ShardCursor) -> None:
         """Take up where the database says the shard stands, also if the broker lost data.

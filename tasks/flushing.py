@@ -91,7 +91,7 @@ class _Flusher:
         self._positions = dict.fromkeys(shards, "")
         # How many entries there will be once those who were answered are back.
         self._expected = 1
-        # What was decided last.
+        # What was decided in this round.
         self._recent: Batch = {}
         # The newest segments of flows, as they are, and as they will be once what goes on is over.
         self._newest: Mapping[FlowId, Newest] = {}
@@ -115,8 +115,12 @@ class _Flusher:
         going: Mapping[int, Sequence[DeletionId]] = {}
         while self._positions:
             ports.queue.attend(first)
-            look = self._anticipate if self._recent and wait_s else self._arrivals
-            found = look(0 if going else wait_s)
+            recent, self._recent = self._recent, {}
+            pause_s = 0 if going else wait_s
+            if recent and wait_s:
+                found = self._anticipate(recent, pause_s)
+            else:
+                found = self._arrivals(pause_s)
             self._decide({shard: found[shard] for shard in found if self._take(shard)})
             if going or monotonic() - looked >= wait_s:
                 going = ports.inbox.scheduled(self._positions)
@@ -222,13 +226,13 @@ class _Flusher:
             held.attempts = 0
             self._positions[shard] = held.cursor.position
 
-    def _anticipate(self, wait_s: float) -> Batch:
+    def _anticipate(self, recent: Batch, wait_s: float) -> Batch:
         """Decide what comes as `_decide` does, and return what came and is not decided.
 
-        Who was answered is about to ask again, mostly of the same flows: while they do, the
-        transaction begins and reads what it will need.
+        Those of `recent` were answered and are about to ask again, mostly of the same flows: while
+        they do, the transaction begins and reads what it will need.
         """
-        ports, recent = self._ports, self._recent
+        ports = self._ports
         flows = {entry.flow_id for entries in recent.values() for entry in entries}
         found: Batch | None = None
         together: Batch = {}
@@ -246,7 +250,6 @@ class _Flusher:
                 return self._decided(snapshot, together) if together else (Changes(), {})
 
             outcome = ports.metadata.transact(decide)
-            self._recent = {}
             if outcome:
                 self._settle(outcome)
         return {shard: entries for shard, entries in (found or {}).items() if shard not in together}

@@ -12,12 +12,13 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from schemas.domain import event, source
 from schemas.domain import flow as flow_rules
 from schemas.domain.changes import Changes
-from schemas.domain.collections import Collections, require_agreement
+from schemas.domain.collections import NO_COLLECTIONS, Collections, require_agreement
 from schemas.domain.errors import FlowNotFound, Invalid
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, ProfileId, SourceId
@@ -114,10 +115,12 @@ def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:
     """The flows a query asks for, and who collects them."""
     with ports.metadata.read() as snapshot:
         columns = {name: value for name, value in query.equal.items() if name in _COLUMNS}
-        found = snapshot.all_flows(columns)
-        collected = collections(snapshot)
-    wanted = [flow for flow in found if _matches(flow, query, collected)]
-    return page_of(wanted, _ORDERS[query.listing.sort_by], query.listing), collected
+        all_collected = NO_COLLECTIONS if query.collected_by is None else collections(snapshot)
+        found = snapshot.flows_in_order(query.listing, columns)
+        wanted = (flow for flow in found if _matches(flow, query, all_collected))
+        enough = islice(wanted, query.listing.limit + 1)
+        page = page_of(enough, _ORDERS[query.listing.sort_by], query.listing)
+        return page, collections_around(snapshot, flows=[flow.id for flow in page.items])
 
 
 def collections_around(

@@ -7,7 +7,7 @@
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,8 +76,17 @@ class Snapshot(Protocol):
     def sources(self, ids: Collection[SourceId]) -> dict[SourceId, Source]:
         """Those of the sources named that exist."""
 
-    def all_sources(self) -> list[Source]:
-        """Every source; in no particular order."""
+    def flows_in_order(self, listing: Listing, equal: Mapping[str, object]) -> Iterator[Flow]:
+        """The flows whose columns have the values in `equal`, from where a page begins on.
+
+        They are read as they are asked for.
+
+        Raises:
+            Invalid: when the page key is that of a list in another order.
+        """
+
+    def sources_in_order(self, listing: Listing, equal: Mapping[str, object]) -> Iterator[Source]:
+        """The same of sources."""
 
     def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
         """Those of the profiles named that exist."""

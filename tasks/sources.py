@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from schemas.domain import event
 from schemas.domain.changes import Changes
-from schemas.domain.collections import Collections
+from schemas.domain.collections import NO_COLLECTIONS, Collections
 from schemas.domain.errors import SourceNotFound
 from schemas.domain.identifiers import SourceId
 from schemas.domain.query import Page, SourceQuery, page_of, position
@@ -66,9 +67,14 @@ def change(ports: Ports, source_id: SourceId, edit: Callable[[Source], Source], 
 def listing(ports: Ports, query: SourceQuery) -> tuple[Page[Source], Collections]:
     """The sources a query asks for, and who collects whom."""
     with ports.metadata.read() as snapshot:
-        found, collected = snapshot.all_sources(), collections(snapshot)
-    wanted = [source for source in found if _matches(source, query, collected)]
-    return page_of(wanted, _ORDERS[query.listing.sort_by], query.listing), collected
+        asked = {"label": query.label, "format": query.format}
+        columns = {name: value for name, value in asked.items() if value is not None}
+        all_collected = NO_COLLECTIONS if query.collected_by is None else collections(snapshot)
+        found = snapshot.sources_in_order(query.listing, columns)
+        wanted = (source for source in found if _matches(source, query, all_collected))
+        enough = islice(wanted, query.listing.limit + 1)
+        page = page_of(enough, _ORDERS[query.listing.sort_by], query.listing)
+        return page, collections_around(snapshot, sources=[source.id for source in page.items])
 
 
 _ORDERS: Mapping[str, Callable[[Source], tuple[int, int | str, str]]] = {
@@ -79,9 +85,6 @@ _ORDERS: Mapping[str, Callable[[Source], tuple[int, int | str, str]]] = {
 
 
 def _matches(source: Source, query: SourceQuery, collected: Collections) -> bool:
-    return (
-        query.label in {None, source.label}
-        and query.format in {None, source.format}
-        and query.tags(source.tags or {})
-        and is_collected_by(collected.sources_collected_by.get(source.id, ()), query.collected_by)
+    return query.tags(source.tags or {}) and is_collected_by(
+        collected.sources_collected_by.get(source.id, ()), query.collected_by
     )

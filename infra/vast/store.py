@@ -17,9 +17,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
+import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -50,7 +53,15 @@ from schemas.domain.ingest_rule import IngestRule
 from schemas.domain.job import Job, JobFailure, JobFilter
 from schemas.domain.media_object import Copy, MediaObject, Orphan, Role
 from schemas.domain.profile import Profile
-from schemas.domain.query import Listing, SegmentQuery, is_beyond, position, resumed_at
+from schemas.domain.query import (
+    Listing,
+    Position,
+    SegmentQuery,
+    in_order,
+    is_beyond,
+    position,
+    resumed_at,
+)
 from schemas.domain.scan import Scan
 from schemas.domain.search import Search
 from schemas.domain.segment import Segment
@@ -222,9 +233,18 @@ class VastSnapshot:
         found = self._records(tables.SOURCES, rows.source_from, isin=("id", list(ids)))
         return {source.id: source for source in found}
 
-    def all_sources(self) -> list[Source]:
-        """Every source."""
-        return self._records(tables.SOURCES, rows.source_from)
+    def flows_in_order(self, listing: Listing, equal: Mapping[str, object]) -> Iterator[Flow]:
+        """The flows whose columns have the values in `equal`, from where a page begins on."""
+        column = "document" if listing.sort_by == "label" else listing.sort_by
+        for ids in self._ids_in_order(tables.FLOWS, column, listing, equal=equal, null="position"):
+            found = self.flows(ids)
+            yield from (found[each] for each in ids if each in found)
+
+    def sources_in_order(self, listing: Listing, equal: Mapping[str, object]) -> Iterator[Source]:
+        """The sources whose columns have the values in `equal`, from where a page begins on."""
+        for ids in self._ids_in_order(tables.SOURCES, listing.sort_by, listing, equal=equal):
+            found = self.sources(ids)
+            yield from (found[each] for each in ids)
 
     def profiles(self, ids: Collection[ProfileId]) -> dict[ProfileId, Profile]:
         """Those of the profiles named that exist."""
@@ -562,6 +582,17 @@ class VastSnapshot:
         self._flows_read |= {flow.id: flow for flow in found}
         return [flow for flow in found if going or flow.deletion is None]
 
+    def _ids_in_order(
+        self, table: str, column: str, listing: Listing, **conditions: Any
+    ) -> Iterator[list[Any]]:
+        """The ids of the records a page may hold; then more, each time twice as many."""
+        found = self._transaction.table(table).select(["id", column], **conditions)
+        ids = [place[2] for place in in_order(_places(found, column), lambda at: at, listing)]
+        size = listing.limit + 1
+        while ids:
+            yield ids[:size]
+            ids, size = ids[size:], 2 * size
+
     def _records(
         self,
         table: str,
@@ -685,6 +716,18 @@ def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row
         {ROW_ID: old[ROW_ID], **{name: new.get(name, old.get(name)) for name in names}}
         for old, new in replaced
     ]
+
+
+def _places(found: pa.Table, column: str) -> Iterable[Position]:
+    """Where rows stand in a list sorted by `column`; a document is sorted by the label in it."""
+    ids, values = found["id"].to_pylist(), found[column]
+    if pa.types.is_timestamp(values.type):  # what `position` says, of all at once
+        seconds = values.cast(pa.int64()).to_numpy() / 1e6
+        return zip(repeat(0), (-(seconds * 1e6).astype(np.int64)).tolist(), ids, strict=False)
+    texts = values.to_pylist()
+    if column == "document":
+        texts = [orjson.loads(text).get("label") for text in texts]
+    return map(position, texts, ids)
 
 
 def _from_where_it_stopped(listing: Listing) -> dict[str, Any]:

@@ -150,19 +150,29 @@ def is_beyond(place: Position, last: Position, listing: Listing) -> bool:
     return place < last if listing.reverse_order else place > last
 
 
+def in_order(items: Iterable[T], position_of: Callable[[T], Position], listing: Listing) -> list[T]:
+    """`items` in the order of `listing`, from where the last page ended on.
+
+    Raises:
+        Invalid: when the page key is not one that `page_of` made for the same order.
+    """
+    ordered = sorted(items, key=position_of, reverse=listing.reverse_order)
+    last = resumed_at(listing)
+    if last is None:
+        return ordered
+    try:
+        return [item for item in ordered if is_beyond(position_of(item), last, listing)]
+    except TypeError as error:
+        raise Invalid("page belongs to a list in another order", field="page") from error
+
+
 def page_of(items: Iterable[T], position_of: Callable[[T], Position], listing: Listing) -> Page[T]:
     """The page of `items` that `listing` asks for.
 
     Raises:
         Invalid: when the page key is not one this function made for the same order.
     """
-    ordered = sorted(items, key=position_of, reverse=listing.reverse_order)
-    last = resumed_at(listing)
-    if last is not None:
-        try:
-            ordered = [item for item in ordered if is_beyond(position_of(item), last, listing)]
-        except TypeError as error:
-            raise Invalid("page belongs to a list in another order", field="page") from error
+    ordered = in_order(items, position_of, listing)
     shown = ordered[: listing.limit]
     more = len(ordered) > len(shown)
     return Page(shown, encoded(position_of(shown[-1])) if more else None, listing.limit)

@@ -50,7 +50,7 @@ from schemas.domain.stream import Stream
 from schemas.domain.timerange import ETERNITY, TimeRange
 from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.rules import from_json
-from schemas.tables.definitions import FLOWS, OBJECTS, TABLES
+from schemas.tables.definitions import FLOWS, MEMBERS, OBJECTS, TABLES
 from schemas.tables.rows import shard_key
 from tests.making import new_id
 from tests.services.running import running_services
@@ -425,6 +425,38 @@ def test_flows_of_earlier_versions_are_told_their_status(
         assert found.flows([ingesting.id, plain.id]) == {ingesting.id: ingesting, plain.id: plain}
         assert ingesting in found.all_flows({"status": "ingesting"})
         assert plain not in found.all_flows({"status": "ingesting"})
+
+
+def test_who_collects_a_flow_is_known_and_found_out_of_flows_of_earlier_versions(
+    store: VastMetadataStore, database: Database, settings: VastSettings
+) -> None:
+    member, other = flow(), flow()
+    collector = flow(flow_collection=[{"id": member.id}, {"id": member.id}])
+    write(store, member, other, collector)
+
+    def collecting(*ids: FlowId) -> list[Flow]:
+        with store.read() as found:
+            return found.collecting(ids)
+
+    assert collecting(member.id, other.id) == [collector]
+    with database.transaction() as transaction:
+        members = transaction.table(MEMBERS)
+        members.delete(members.select(["flow_id"])[ROW_ID].to_pylist())
+    assert collecting(member.id) == []
+
+    migrate(database, settings, SHARDS)
+
+    assert collecting(member.id) == [collector]
+    changed = replace(collector, document={**collector.document, "flow_collection": []})
+    moved = replace(changed, document={**changed.document, "flow_collection": [{"id": other.id}]})
+    for step, of_member, of_other in ((moved, [], [moved]), (changed, [], [])):
+
+        def decide(found: Any, step: Flow = step) -> tuple[Changes, None]:
+            found.flows([collector.id])
+            return Changes(replace=(step,)), None
+
+        store.transact(decide)
+        assert (collecting(member.id), collecting(other.id)) == (of_member, of_other)
 
 
 def test_migrating_adds_projections_to_a_table_that_has_rows_and_columns_to_projections(

@@ -79,6 +79,28 @@ def test_a_flow_put_by_many_threads_at_once_is_created_once(api: httpx.Client) -
     assert len([s for s in api.get("/sources").json() if s["id"] == flow["source_id"]]) == 1
 
 
+def test_a_source_is_there_for_flows_that_join_it_while_its_others_are_deleted(
+    api: httpx.Client,
+) -> None:
+    source_id = new_id()
+    going = [put_flow(api, source_id=source_id) for _ in range(4)]
+    coming = [video(new_id(), source_id=source_id) for _ in range(8)]
+    asked = [("DELETE", f"/flows/{flow_id}", None) for flow_id in going]
+    asked += [("PUT", f"/flows/{flow['id']}", flow) for flow in coming]
+    random.Random(3).shuffle(asked)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda a: (a[0], api.request(a[0], a[1], json=a[2]).status_code), asked)
+        )
+
+    assert {code for method, code in answers if method == "PUT"} == {201}
+    assert {code for method, code in answers if method == "DELETE"} <= {202, 204}
+    assert [s["id"] for s in api.get("/sources").json() if s["id"] == source_id] == [source_id]
+    found = api.get("/flows", params={"source_id": source_id}).json()
+    assert {flow["id"] for flow in found} == {flow["id"] for flow in coming}
+
+
 def test_a_profile_posted_by_many_threads_at_once_is_created_once(api: httpx.Client) -> None:
     profile_id, label = new_id(), new_id()
     bodies = [a_profile(profile_id, label=label, description=str(n)) for n in range(8)]

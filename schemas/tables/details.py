@@ -20,7 +20,6 @@ from schemas.domain.event import Added, Event, Outgoing, Subject
 from schemas.domain.flow import Flow, Member
 from schemas.domain.identifiers import ObjectId
 from schemas.domain.media_object import MediaObject
-from schemas.domain.segment import Segment
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
 from schemas.tables import definitions as tables

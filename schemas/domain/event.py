@@ -289,7 +289,7 @@ def _split(
     size = 0
     for segment in segments:
         item = objects[segment.object_id]
-        more = _OF_SEGMENT + _length(segment.object_id) + _size(item)
+        more = _OF_SEGMENT + _size(item)
         if item.init_object_id is not None and item.init_object_id in objects:
             more += _size(objects[item.init_object_id])
         if part and (len(part) == MOST_SEGMENTS or size + more > _LARGEST):
@@ -302,17 +302,11 @@ def _split(
 
 
 def _size(item: MediaObject) -> int:
-    """How many bytes the names and addresses of an object take, about."""
-    size = 2 * _length(item.id) + _length(item.init_object_id or "")
+    """How many bytes the names and addresses of an object take, about, with its segment's."""
+    texts = [item.id, item.id, item.id, item.init_object_id or ""]
     for each in item.instances:
-        if isinstance(each, Link):
-            size += _length(each.label) + _length(each.url)
-        else:
-            size += _length(each.storage_id) + _length(each.key)
-    return size
-
-
-def _length(text: str) -> int:
+        texts += (each.label, each.url) if isinstance(each, Link) else (each.storage_id, each.key)
+    text = "".join(texts)
     return len(text) if text.isascii() else len(text.encode())
 
 

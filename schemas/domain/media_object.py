@@ -27,6 +27,7 @@ from schemas.domain.identifiers import FlowId, JobId, ObjectId, StorageId
 from schemas.domain.rejection import Reason, Rejected
 from schemas.domain.segment import Dropped, Link, Offer
 from schemas.domain.timerange import TimeRange
+from schemas.domain.value import value
 
 
 class Role(StrEnum):
@@ -37,7 +38,7 @@ class Role(StrEnum):
     INIT = "init"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Controlled:
     """An instance in a storage backend of this store; `key` was made once and never changes."""
 
@@ -87,7 +88,7 @@ class Drop:
     clock_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class MediaObject:
     """One object; `timerange` is on its own timeline and known once it is registered as media.
 

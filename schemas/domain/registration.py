@@ -142,8 +142,9 @@ class Registration:
 
     def changes(self) -> Changes:
         """Everything the decided offers change."""
-        touched = [o for key, o in self._objects.items() if o != self._known.get(key)]
-        new = [o for o in touched if o.id not in self._known]
+        known = self._known
+        new = [item for key, item in self._objects.items() if key not in known]
+        touched = [o for key, o in self._objects.items() if key in known and o != known[key]]
         changed = self._changed_flows()
         flows = [f for f in changed if f.id in self._known_flows]
         new_flows = [f for f in changed if f.id not in self._known_flows]
@@ -158,7 +159,7 @@ class Registration:
                 *self._problems,
             ),
             replace=(
-                *(o for o in touched if o.id in self._known),
+                *touched,
                 *flows,
                 *self._ended_stalls(),
                 *(s for s in streams if s.flow_id in self._known_streams),
@@ -170,8 +171,8 @@ class Registration:
 
     def _is_relinked(self, item: MediaObject) -> bool:
         """Whether segments that refer to an object already can be fetched from elsewhere now."""
-        known = self._known.get(item.id)
-        return known is not None and known.references > 0 and known.instances != item.instances
+        known = self._known[item.id]
+        return known.references > 0 and known.instances != item.instances
 
     def _flow(self, flow_id: FlowId) -> Flow:
         flow = self._flows.get(flow_id)

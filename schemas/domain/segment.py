@@ -13,11 +13,12 @@ from schemas.domain.errors import Invalid
 from schemas.domain.identifiers import FlowId, ObjectId, StorageId
 from schemas.domain.placing import Bearing, Place
 from schemas.domain.timerange import TimeRange
+from schemas.domain.value import value
 
 _INT64: Final = 1 << 63
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Segment:
     """One segment of one flow; times in nanoseconds on the timelines their names say.
 
@@ -85,7 +86,7 @@ class Dropped:
         return self.key if self.moved_to is None else self.moved_to
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Link:
     """An uncontrolled place an object can be fetched from (`get_urls` of an offer)."""
 
@@ -93,7 +94,7 @@ class Link:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Offer:
     """A segment someone asks to register, and what they say of its object.
 

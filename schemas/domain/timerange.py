@@ -12,10 +12,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from schemas.domain.errors import Invalid
+from schemas.domain.value import value
 
 NS_PER_S: Final = 1_000_000_000
 
@@ -55,7 +55,7 @@ def format_timestamp(ns: int) -> str:
     return f"{'-' if ns < 0 else ''}{seconds}:{nanoseconds}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class TimeRange:
     """The time between two cuts, `start` and `end`, in half-nanoseconds.
 

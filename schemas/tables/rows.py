@@ -92,10 +92,10 @@ class RowsMade:
 
     def __call__(self, record: Record) -> Row:
         """The row of `record`, which is kept, so that no other comes to have its identity."""
-        found = self._made.get(id(record))
-        if found is None:
-            found = self._made[id(record)] = record, to_row(record)
-        return found[1]
+        key = id(record)
+        if key not in self._made:
+            self._made[key] = record, to_row(record)
+        return self._made[key][1]
 
 
 def instances_json(instances: Iterable[Instance]) -> list[dict[str, str]]:
@@ -641,6 +641,7 @@ def _flow_row(flow: Flow) -> Row:
 
 
 def _object_row(item: MediaObject) -> Row:
+    timerange, drop = item.timerange, item.drop
     return {
         "id": item.id,
         "role": item.role.value,
@@ -651,15 +652,15 @@ def _object_row(item: MediaObject) -> Row:
         "allocated_for": item.allocated_for,
         "first_flow": item.first_flow,
         "first_start": item.first_start,
-        "start": item.timerange.start if item.timerange else None,
-        "end": item.timerange.end if item.timerange else None,
+        "start": timerange.start if timerange else None,
+        "end": timerange.end if timerange else None,
         "init_object_id": item.init_object_id,
         "key_frame_count": item.key_frame_count,
         "references": item.references,
-        "dropped_key": item.drop and item.drop.key,
-        "etag": item.drop and item.drop.etag,
-        "size": item.drop and item.drop.size,
-        "clock": item.drop and item.drop.clock_ns,
+        "dropped_key": drop and drop.key,
+        "etag": drop and drop.etag,
+        "size": drop and drop.size,
+        "clock": drop and drop.clock_ns,
     }
 
 

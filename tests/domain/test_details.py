@@ -84,18 +84,8 @@ def test_missing_inits_are_added(objects: list[MediaObject]) -> None:
     detail = stored(detail_of(added(objects)))
     assert inits_missing(detail) == {INIT.id}
 
-    each = Outgoing(
-        EventId("e"),
-        0,
-        0,
-        EventType.SEGMENTS_ADDED,
-        NOW,
-        SourceId("s"),
-        FlowId("f"),
-        None,
-        4,
-        detail,
-    )
+    kind, source, flow = EventType.SEGMENTS_ADDED, SourceId("s"), FlowId("f")
+    each = Outgoing(EventId("e"), 0, 0, kind, NOW, source, flow, None, len(objects), detail)
     whole = stored(completed(each, {INIT.id: INIT}, Collections({}, {}, {})))
 
     assert inits_missing(whole) == set()

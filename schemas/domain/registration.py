@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from schemas.domain import event, ingest, media_object, placing
+from schemas.domain import event, ingest, media_object, placing, source
 from schemas.domain.changes import Changes
 from schemas.domain.errors import FlowNotFound, Invalid, TamsError, TimeTaken
 from schemas.domain.flow import Content, Flow
@@ -164,7 +164,13 @@ class Registration:
                 *self._ended_stalls(),
                 *(s for s in streams if s.flow_id in self._known_streams),
             ),
-            claim=frozenset({*(o.id for o in new), *(f"flow/{f.id}" for f in new_flows)}),
+            claim=frozenset(
+                {
+                    *(o.id for o in new),
+                    *(f"flow/{f.id}" for f in new_flows),
+                    *(source.part_for(f.id, f.source_id) for f in new_flows),
+                }
+            ),
             relinked=frozenset(o.id for o in touched if self._is_relinked(o)),
             told=(*map(event.flow_created, new_flows), *self._told_of_segments()),
         )

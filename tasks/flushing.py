@@ -142,15 +142,16 @@ class _Flusher:
         """
         inbox, rows = self._ports.inbox, self._ports.limits.flush_rows
         found = inbox.arrivals(self._positions, rows, wait_s)
-        came = _size(found)
         waited_s = 0.0
-        while 0 < came < min(self._expected, _FEW) and waited_s < _GATHERING_S:
+        while 0 < _size(found) < min(self._expected, _FEW) and waited_s < _GATHERING_S:
             sleep(_GATHER_S)
             waited_s += _GATHER_S
-            found = inbox.arrivals(self._positions, rows, 0)
-            came, before = _size(found), came
-            if came == before:
+            last = {shard: entries[-1].id for shard, entries in found.items() if entries}
+            more = inbox.arrivals(self._positions | last, rows, 0)
+            if not _size(more):
                 break
+            for shard, entries in more.items():
+                found.setdefault(shard, []).extend(entries)
         return found
 
     def left(self) -> list[int]:

@@ -91,8 +91,6 @@ class _Flusher:
         self._positions = dict.fromkeys(shards, "")
         # How many entries there will be once those who were answered are back.
         self._expected = 1
-        # What was decided in this round.
-        self._recent: Batch = {}
         # The newest segments of flows, as they are, and as they will be once what goes on is over.
         self._newest: Mapping[FlowId, Newest] = {}
         self._becoming: Mapping[FlowId, Newest] = {}
@@ -115,19 +113,14 @@ class _Flusher:
         going: Mapping[int, Sequence[DeletionId]] = {}
         while self._positions:
             ports.queue.attend(first)
-            recent, self._recent = self._recent, {}
-            pause_s = 0 if going else wait_s
-            if recent and wait_s:
-                found = self._anticipate(recent, pause_s)
-            else:
-                found = self._arrivals(pause_s)
+            found = self._arrivals(0 if going else wait_s)
             self._decide({shard: found[shard] for shard in found if self._take(shard)})
             if going or monotonic() - looked >= wait_s:
                 going = ports.inbox.scheduled(self._positions)
                 looked = monotonic()
             self._delete({shard: ids[0] for shard, ids in going.items() if self._take(shard)})
             now = ports.clock.now()
-            if self._recent or found or going:
+            if found or going:
                 busy = now
             elif (now - busy).total_seconds() >= limits.linger_s:
                 return
@@ -194,7 +187,11 @@ class _Flusher:
     def _decide(self, found: Batch) -> None:
         """Decide what was found together; singly where workers died of it, or it cannot be read."""
         inbox = self._ports.inbox
-        together = self._fit_together(found)
+        together = {
+            shard: entries
+            for shard, entries in found.items()
+            if entries and self._held[shard].attempts < _ATTEMPTS_TOGETHER
+        }
         if together:
             with inbox.attempt({shard: self._positions[shard] for shard in together}):
                 self._settle(self._commit(together))
@@ -206,54 +203,15 @@ class _Flusher:
                 else:
                     self._settle(self._commit({shard: inbox.read(shard, position, 1)}))
 
-    def _fit_together(self, found: Batch) -> Batch:
-        """What is in shards that are held, and brought no workers down."""
-        return {
-            shard: entries
-            for shard, entries in found.items()
-            if entries and shard in self._held and self._held[shard].attempts < _ATTEMPTS_TOGETHER
-        }
-
     def _settle(self, outcome: Outcome) -> None:
         left = self._ports.inbox.answer(outcome, self._ports.clock.now())
         self._expected = _size(outcome) + left
         self._newest = self._becoming
-        self._recent = {
-            shard: [each.entry for each in decided] for shard, decided in outcome.items()
-        }
         for shard, decided in outcome.items():
             held = self._held[shard]
             held.cursor = ShardCursor(shard, decided[-1].entry.id, held.lease.epoch)
             held.attempts = 0
             self._positions[shard] = held.cursor.position
-
-    def _anticipate(self, recent: Batch, wait_s: float) -> Batch:
-        """Decide what comes as `_decide` does, and return what came and is not decided.
-
-        Those of `recent` were answered and are about to ask again, mostly of the same flows: while
-        they do, the transaction begins and reads what it will need.
-        """
-        ports = self._ports
-        flows = {entry.flow_id for entries in recent.values() for entry in entries}
-        found: Batch | None = None
-        together: Batch = {}
-        with ExitStack() as attempt:
-
-            def decide(snapshot: Snapshot) -> tuple[Changes, Outcome]:
-                nonlocal found, together
-                if found is None:
-                    snapshot.expect(recent, flows)
-                    found = self._arrivals(wait_s)
-                    together = self._fit_together(found)
-                    if together:
-                        positions = {shard: self._positions[shard] for shard in together}
-                        attempt.enter_context(ports.inbox.attempt(positions))
-                return self._decided(snapshot, together) if together else (Changes(), {})
-
-            outcome = ports.metadata.transact(decide)
-            if outcome:
-                self._settle(outcome)
-        return {shard: entries for shard, entries in (found or {}).items() if shard not in together}
 
     def _commit(self, batch: Batch) -> Outcome:
         """Decide a batch and write what follows, in one transaction with the cursors."""
@@ -263,12 +221,14 @@ class _Flusher:
         """What follows from a batch, with the cursors behind it, and the answers."""
         ports = self._ports
         moved = self._moved(batch)
+        entries = [entry for waiting in batch.values() for entry in waiting]
+        flow_ids = {entry.flow_id for entry in entries}
+        snapshot.expect(batch, flow_ids)
         if not self._still_there(snapshot, moved):
             return Changes(), {
                 shard: ports.inbox.noted(shard, moved[shard].epoch, waiting)
                 for shard, waiting in batch.items()
             }
-        entries = [entry for waiting in batch.values() for entry in waiting]
         offers = [offer for entry in entries for offer in entry.offers]
         registration = registration_of(ports, snapshot, offers, self._newest)
         followed = [entry.job_id for entry in entries if entry.followed]
@@ -285,8 +245,7 @@ class _Flusher:
         for shard, decided in outcome.items():
             ports.inbox.note(shard, moved[shard].epoch, decided)
         changes = registration.changes()
-        flows = snapshot.flows({entry.flow_id for entry in entries})
-        self._becoming = newest.after(self._newest, flows, changes)
+        self._becoming = newest.after(self._newest, snapshot.flows(flow_ids), changes)
         return self._moving(changes, moved), outcome
 
     def _put_aside(self, shard: int, attempt: Attempt) -> Outcome:

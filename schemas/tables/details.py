@@ -66,7 +66,7 @@ def subject_of(event: Event) -> Subject:
     if tables.SOURCES in detail:
         return rows.source_from(_read(tables.SOURCES, detail[tables.SOURCES][0]))
     if tables.SEGMENTS in detail:
-        segments, objects = _rows(detail[tables.SEGMENTS]), _rows(detail[tables.OBJECTS])
+        segments, objects = each_row(detail[tables.SEGMENTS]), each_row(detail[tables.OBJECTS])
         return Added(
             tuple(rows.segment_from(_read(tables.SEGMENTS, row)) for row in segments),
             tuple(rows.object_from(_read(tables.OBJECTS, row)) for row in objects),
@@ -122,7 +122,7 @@ def _json_of(texts: Iterable[str | None]) -> orjson.Fragment:
     return orjson.Fragment(f"[{','.join(text or 'null' for text in texts)}]")
 
 
-def _rows(items: Iterable[Mapping[str, Any]]) -> Iterator[rows.Row]:
+def each_row(items: Iterable[Mapping[str, Any]]) -> Iterator[rows.Row]:
     """Each row of rows and blocks of them."""
     return chain.from_iterable(map(_rows_in, items))
 

@@ -15,7 +15,9 @@ from infra.broker.connection import Broker
 from infra.celery_queue import CeleryQueue
 from schemas.domain.identifiers import FlowId
 from schemas.domain.job import JobState
-from tasks import flushing
+from schemas.domain.segment import Offer, Segment
+from schemas.domain.timerange import TimeRange
+from tasks import flushing, segments, storage
 from tasks.ports import Ports
 from tests.services.running import Running
 from tests.workers.conftest import SHARDS, offer, put_flow, with_ports
@@ -137,6 +139,21 @@ def test_a_flush_stays_while_somebody_keeps_coming(together: Ports) -> None:
         flush.result(20)
 
     assert len(stored(together, flow)) == count
+
+
+def test_a_flow_and_an_object_made_a_moment_ago_are_there(together: Ports) -> None:
+    staying = with_ports(together, limits=replace(together.limits, linger_s=0.5, flush_seconds=30))
+    with ThreadPoolExecutor(1) as pool:
+        flush = pool.submit(flushing.flush, staying, 0)
+        for _ in range(10):
+            flow = put_flow(together)
+            (item,) = storage.allocate(
+                together, flow, limit=1, object_ids=None, storage_id=None, content_type=None
+            )
+            asked = Offer(Segment(flow, item.object_id, TimeRange.parse("[0:0_1:0)")))
+            job = segments.submit(together, flow, [asked], followed=False)
+            assert together.jobs.wait(job.id, 20) is True
+        flush.result(20)
 
 
 def test_nobody_is_called_to_shards_that_are_attended(services: Running) -> None:

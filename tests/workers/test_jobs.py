@@ -303,11 +303,12 @@ def test_offers_that_are_not_decided_yet_are_refused_when_their_job_is_cancelled
     class CancelledMeanwhile(Through):
         """The job is cancelled after its first entry was decided."""
 
-        def answer(self, outcome: Any, now: Any) -> None:
-            self.inner.answer(outcome, now)
+        def answer(self, outcome: Any, now: Any) -> int:
+            left: int = self.inner.answer(outcome, now)
             (decided,) = outcome.values()
             if decided[-1].entry.job_id == job.id and not decided[-1].entry.last:
                 assert jobs.cancel(ports, job.id, 0).cancelling
+            return left
 
     few = replace(ports.limits, flush_rows=100)
     flushing.flush(

@@ -88,7 +88,7 @@ def test_a_page_of_flows_and_of_sources(
     many = Listing(MANY)
 
     assert requests(lambda: flows.listing(ports, FlowQuery(many))) == few <= 4
-    assert requests(lambda: sources.listing(ports, SourceQuery(many))) == few_sources <= 4
+    assert requests(lambda: sources.listing(ports, SourceQuery(many))) == few_sources <= 6
 
 
 def test_an_object_with_many_flows(

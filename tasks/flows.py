@@ -12,7 +12,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from schemas.domain import event, source
@@ -23,7 +22,7 @@ from schemas.domain.errors import FlowNotFound, Invalid
 from schemas.domain.flow import Flow
 from schemas.domain.identifiers import FlowId, ProfileId, SourceId
 from schemas.domain.profile import Profile
-from schemas.domain.query import FlowQuery, Page, page_of, position
+from schemas.domain.query import FlowQuery, Page, page_from, position
 from schemas.domain.source import Source
 from schemas.domain.timerange import TimeRange
 from tasks.ports import Ports, Snapshot
@@ -118,8 +117,7 @@ def listing(ports: Ports, query: FlowQuery) -> tuple[Page[Flow], Collections]:
         all_collected = NO_COLLECTIONS if query.collected_by is None else collections(snapshot)
         found = snapshot.flows_in_order(query.listing, columns)
         wanted = (flow for flow in found if _matches(flow, query, all_collected))
-        enough = islice(wanted, query.listing.limit + 1)
-        page = page_of(enough, _ORDERS[query.listing.sort_by], query.listing)
+        page = page_from(wanted, _ORDERS[query.listing.sort_by], query.listing)
         return page, collections_around(snapshot, flows=[flow.id for flow in page.items])
 
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import islice
 
 from schemas.domain import event
 from schemas.domain.changes import Changes
 from schemas.domain.collections import NO_COLLECTIONS, Collections
 from schemas.domain.errors import SourceNotFound
 from schemas.domain.identifiers import SourceId
-from schemas.domain.query import Page, SourceQuery, page_of, position
+from schemas.domain.query import Page, SourceQuery, page_from, position
 from schemas.domain.source import Source
 from tasks.flows import collections, collections_around, is_collected_by
 from tasks.ports import Ports, Snapshot
@@ -72,8 +71,7 @@ def listing(ports: Ports, query: SourceQuery) -> tuple[Page[Source], Collections
         all_collected = NO_COLLECTIONS if query.collected_by is None else collections(snapshot)
         found = snapshot.sources_in_order(query.listing, columns)
         wanted = (source for source in found if _matches(source, query, all_collected))
-        enough = islice(wanted, query.listing.limit + 1)
-        page = page_of(enough, _ORDERS[query.listing.sort_by], query.listing)
+        page = page_from(wanted, _ORDERS[query.listing.sort_by], query.listing)
         return page, collections_around(snapshot, sources=[source.id for source in page.items])
 
 

@@ -170,8 +170,8 @@ class VastMetadataStore:
         if not names:
             return []
         if not self._slot_rows:
-            slots = transaction.table(tables.FLOWS).select(["id"], equal={"position": rows.SLOT})
-            self._slot_rows = {row["id"]: row[ROW_ID] for row in slots.to_pylist()}
+            found = transaction.table(tables.FLOWS).select(["id"], equal={"position": rows.SLOT})
+            self._slot_rows = {row["id"]: row[ROW_ID] for row in found.to_pylist()}
         slots = {crc32(name.encode()) % CLAIM_SLOTS for name in names}
         return [self._slot_rows[rows.slot_key(slot)] for slot in sorted(slots)]
 

@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Generic, TypeVar
 
 from schemas.domain.errors import Invalid
@@ -172,9 +173,16 @@ def page_of(items: Iterable[T], position_of: Callable[[T], Position], listing: L
     Raises:
         Invalid: when the page key is not one this function made for the same order.
     """
-    ordered = in_order(items, position_of, listing)
-    shown = ordered[: listing.limit]
-    more = len(ordered) > len(shown)
+    return page_from(in_order(items, position_of, listing), position_of, listing)
+
+
+def page_from(
+    items: Iterable[T], position_of: Callable[[T], Position], listing: Listing
+) -> Page[T]:
+    """The page that begins with `items`, of which no more are looked at than it takes."""
+    found = list(islice(items, listing.limit + 1))
+    shown = found[: listing.limit]
+    more = len(found) > len(shown)
     return Page(shown, encoded(position_of(shown[-1])) if more else None, listing.limit)
 
 

@@ -27,7 +27,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.backends import BackendSettings, S3Settings
 from infra.local_services.directory import Memory, make_directory, write_private
 from infra.local_services.ports import Address, PortChooser
-from infra.local_services.service import HEALTH_TIMEOUT_S, Service, StartError, without_ours
+from infra.local_services.service import (
+    HEALTH_TIMEOUT_S,
+    Service,
+    StartError,
+    http_body,
+    without_ours,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,6 +90,7 @@ def seaweedfs(
     make_directory(home / "store")
     chosen = _ports(address, ports)
     ours = [each for each in backends if each.store.endpoint == settings.endpoint]
+    master = f"http://{address.host}:{chosen['master.port']}"
     for name, text in {
         "mini.options": _options(address.host, chosen, memory),
         "s3.json": _identities([settings, *(each.store for each in ours)]),
@@ -98,7 +105,9 @@ def seaweedfs(
         argv=(binary, "-logtostderr=true", "-v=-1", "mini", "-options=mini.options"),
         env={**without_ours(ports.environ), "HOME": str(home)},
         cwd=home,
-        healthy=partial(_prepared, client(settings), {each.backend.bucket for each in ours}),
+        healthy=partial(
+            _prepared, master, client(settings), {each.backend.bucket for each in ours}
+        ),
         stop_timeout_s=6.0,
         noise=_NOISE,
         leftovers=tuple(
@@ -125,8 +134,15 @@ def client(settings: S3Settings) -> "S3Client":
     )
 
 
-def _prepared(s3: "S3Client", buckets: Collection[str]) -> bool:
-    """Whether `buckets` can be used with the keys; they are made if need be."""
+def _prepared(master: str, s3: "S3Client", buckets: Collection[str]) -> bool:
+    """Whether `buckets` can be used with the keys; they are made if need be.
+
+    Buckets are listed before the volume server has told the master, at `master`, of itself;
+    until then every object is an internal error.
+    """
+    topology = http_body(f"{master}/dir/status")
+    if topology is None or not json.loads(topology)["Topology"]["DataCenters"]:
+        return False
     try:
         present = {each["Name"] for each in s3.list_buckets()["Buckets"]}
         for bucket in set(buckets) - present:

@@ -57,6 +57,11 @@ def running() -> bool:
 
 def http_answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
     """Whether a GET of `url` is answered with 200."""
+    return http_body(url, headers) is not None
+
+
+def http_body(url: str, headers: Mapping[str, str] | None = None) -> bytes | None:
+    """What a GET of `url` is answered with, if it is answered with 200."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(
         parts.hostname or "", parts.port, timeout=HEALTH_TIMEOUT_S
@@ -64,8 +69,9 @@ def http_answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     try:
         connection.request("GET", target, headers=dict(headers or {}))
-        return connection.getresponse().status == http.client.OK
+        response = connection.getresponse()
+        return response.read() if response.status == http.client.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

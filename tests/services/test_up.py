@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -275,7 +276,8 @@ def test_data_survive_being_killed(tmp_path):
         object_store(first).put_object(Bucket=bucket, Key="kept", Body=b"bytes")
         started = first.process.children(recursive=True)
         for each in (*started, first.process):
-            each.kill()
+            with suppress(psutil.NoSuchProcess):  # what it was tied to is gone already
+                each.kill()
         psutil.wait_procs(started, _DEADLINE_S)
 
     with running_services(tmp_path, only=QUICK) as second:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -34,6 +35,9 @@ ENDPOINTS_FILE = "endpoints.json"
 MOST_SHARDS = 1_024
 """How many shards a store may have."""
 
+_LEAST_CACHE_MB = 64
+_CACHE_SHARE = 16
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _KEY_LENGTH = 32
 _ORIGINS = "http://localhost:*,http://127.0.0.1:*"
 _ORIGIN = re.compile(r"https?://(\*\.[^/?#@*\s]+|[^/?#@*\s]+(:\*)?)")
@@ -157,6 +161,14 @@ def read_endpoints(directory: Path) -> dict[str, Any]:
     return facts
 
 
+def _cache_mb(processes: int) -> int:
+    """What each of some processes may remember: together a sixteenth of the memory there is."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no limit, or none that is a number
+        memory = min(memory, int(_MEMORY_LIMIT.read_text()))
+    return max(_LEAST_CACHE_MB, (memory >> 20) // _CACHE_SHARE // processes)
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` can be reached from this machine only."""
     if host == "localhost":
@@ -178,13 +190,14 @@ class _Reader:
 
     def settings(self) -> Settings:
         s3, backends = self._storage()
+        api_workers = self._number("TAMS_API_WORKERS", 2, 1, 64)
         settings = Settings(
             data_dir=self._data_dir,
             api_host=self._environ.get("TAMS_API_HOST") or "127.0.0.1",
             api_port=self._number("TAMS_API_PORT", self._port_of("api", 4010), 0, 65535),
-            api_workers=self._number("TAMS_API_WORKERS", 2, 1, 64),
+            api_workers=api_workers,
             api_threads=self._number("TAMS_API_THREADS", 32, 1, 1024),
-            api_cache_mb=self._number("TAMS_API_CACHE_MB", 64, 0, 1 << 20),
+            api_cache_mb=self._number("TAMS_API_CACHE_MB", _cache_mb(api_workers), 0, 1 << 20),
             api_public_url=self._parsed("TAMS_API_PUBLIC_URL", None, _public_url),
             api_proxies=self._number("TAMS_API_PROXIES", 1, 0, 16),
             listener_host=self._environ.get("TAMS_LISTENER_HOST") or "127.0.0.1",

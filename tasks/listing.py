@@ -22,13 +22,16 @@ from schemas.domain.strip import Shown, ShownPage, Strip
 from schemas.domain.timerange import TimeRange
 from tasks.ports import Marks, MetadataStore, Snapshot
 
-# A miss reads at least so many segments, where somebody is likely to want the next ones, too.
+# A miss reads at least so many segments, where somebody is likely to want the next ones, too; and
+# up to a limit the more, the more of the flow is known already: a tenth of that.
 _AHEAD: Final = 2_000
+_FURTHEST: Final = 20_000
+_SHARE: Final = 10
 # What a remembered segment takes up, about.
 _SEGMENT_BYTES: Final = 200
 # A flow is looked at again after so long, and a stretch of its timeline read anew.
 _FLOW_S: Final = 2.0
-_STRETCH_S: Final = 60.0
+_STRETCH_S: Final = 300.0
 # When memory is full, it is cleared down to this part.
 _LEFT: Final = 0.8
 
@@ -124,7 +127,7 @@ class RememberedTimelines:
         flow = known.sighting and known.sighting.flow
         fits = flow and flow.content.segments * _SEGMENT_BYTES <= self._most_bytes // 2
         if fits or known.meets(unknown, descending=query.reverse_order):
-            return max(query.limit, _AHEAD)
+            return max(query.limit, _AHEAD, min(known.segments // _SHARE, _FURTHEST))
         return query.limit
 
     def _learn(self, flow_id: FlowId, known: Known, learn: Callable[[Known], Known]) -> Known:

@@ -3,7 +3,7 @@
 * The wire has one shape: ``and(or(term ...) ...)``, every ``or`` on one column, a term
   being a call on a column and at most one literal, or an ``and`` of two of those.
 * Several ``equal`` terms of one ``or`` become an IN of parameters where there is an index to
-  answer it, or where they are few integers; their number is rounded up, so that the statement is
+  answer it, or where they are few; their number is rounded up, so that the statement is
   seldom a new one. Elsewhere they become a join with a list: DuckDB 2.0 compares an IN of
   constants several times slower, and on a field of a struct wrongly.
 * Narrow integers and booleans are written into the SQL, everything else is a parameter, so that
@@ -41,8 +41,8 @@ _INT64, _LONG, _BYTES = 5, {5, 10, 11, 12}, {22, 23}
 _MOST_PARAMETERS = 1 << 10
 """Values of an IN up to which each is a parameter: an index finds them faster than a scan."""
 
-_MOST_COMPARED = 16
-"""Integers of an IN up to which each is a parameter where there is no index."""
+_MOST_COMPARED = {"BIGINT": 16, "VARCHAR": 4}
+"""Values of an IN up to which each is a parameter where there is no index, by type."""
 
 _MANY = 33
 """Terms from which on it pays to read them together."""
@@ -203,8 +203,8 @@ def _any_of(condition: Condition, choices: list[list[_Term]]) -> str:
 
 def _is_in(condition: Condition, node: Node, values: Sequence[Source]) -> str:
     column = _column(condition, node)
-    is_plain = node.declared == "BIGINT" and not node.path
-    most = _MOST_PARAMETERS if node.is_indexed else _MOST_COMPARED if is_plain else 0
+    compared = 0 if node.path else _MOST_COMPARED.get(node.declared, 0)
+    most = _MOST_PARAMETERS if node.is_indexed else compared
     if len(values) > most:
         condition.sources.append(ListOf(list(values)))
         return f"{column} IN (SELECT unnest(?::{node.declared}[]))"

@@ -94,6 +94,11 @@ class Known:
         """The memory it takes up, in bytes, roughly."""
         return PER_FLOW + sum(stretch.size for stretch in self.stretches)
 
+    @property
+    def segments(self) -> int:
+        """How many segments are known."""
+        return sum(len(stretch.strip) for stretch in self.stretches)
+
     def caught_up(self, marks: Sequence[Mark]) -> "Known":
         """The same once `marks` have been seen, which are all there are of the flow."""
         tokens = [mark.token for mark in marks]

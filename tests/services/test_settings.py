@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra import settings
 from infra.settings import ENDPOINTS_FILE, Settings, SettingsError
 from schemas.domain.storage import Advertised
 
@@ -306,7 +307,28 @@ def test_what_cannot_be_meant_of_webhooks_is_refused_by_name_without_secrets(
 
 
 def test_several_keys_may_be_said_of_which_none_prints(environ):
-    settings = Settings.from_env({**environ, "TAMS_SECRET_KEYS": f"{'n' * 32}, {'o' * 32}"})
+    several = Settings.from_env({**environ, "TAMS_SECRET_KEYS": f"{'n' * 32}, {'o' * 32}"})
 
-    assert settings.secret_keys == ("n" * 32, "o" * 32)
-    assert "n" * 32 not in repr(settings)
+    assert several.secret_keys == ("n" * 32, "o" * 32)
+    assert "n" * 32 not in repr(several)
+
+
+@pytest.mark.parametrize(
+    ("limit", "cache_mb"), [("8589934592\n", 256), ("17179869184\n", 512), ("1048576\n", 64)]
+)
+def test_processes_of_the_api_remember_as_much_as_the_memory_allows(
+    environ, tmp_path, monkeypatch, limit, cache_mb
+):
+    said = tmp_path / "memory.max"
+    monkeypatch.setattr(settings, "_MEMORY_LIMIT", said)
+    monkeypatch.setattr(
+        settings.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 2**23)
+    )
+    unlimited = Settings.from_env(environ).api_cache_mb
+    said.write_text("max\n")
+    assert Settings.from_env(environ).api_cache_mb == unlimited == 32_768 // 16 // 2
+
+    said.write_text(limit)
+
+    assert Settings.from_env(environ).api_cache_mb == cache_mb
+    assert Settings.from_env({**environ, "TAMS_API_CACHE_MB": "5"}).api_cache_mb == 5

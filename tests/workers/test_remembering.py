@@ -232,13 +232,10 @@ def test_memory_is_bounded_and_what_was_used_last_stays(ports: Ports) -> None:
     assert {used[-1], used[0]} <= set(few._flows)
 
 
-def test_pages_of_a_large_flow_are_read_ahead_of_who_goes_on(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flow_id, asked = put_flow(ports), []
-    register(ports, flow_id, *range(120))
-    monkeypatch.setattr(listing, "_AHEAD", 40)
-    small = remembering(ports, most_bytes=40_000)  # holds the flow, but not twice
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many segments the database is asked for, each time it is."""
+    asked: list[int] = []
     read = VastSnapshot.strip
 
     def counted(snapshot: VastSnapshot, flow_id: FlowId, query: SegmentQuery) -> Any:
@@ -246,6 +243,36 @@ def test_pages_of_a_large_flow_are_read_ahead_of_who_goes_on(
         return read(snapshot, flow_id, query)
 
     monkeypatch.setattr(VastSnapshot, "strip", counted)
+    return asked
+
+
+def test_the_more_is_known_of_a_flow_the_more_is_read_at_once(
+    ports: Ports, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_id = put_flow(ports)
+    register(ports, flow_id, *range(200))
+    monkeypatch.setattr(listing, "_AHEAD", 5)
+    monkeypatch.setattr(listing, "_SHARE", 2)
+    monkeypatch.setattr(listing, "_FURTHEST", 50)
+    process = remembering(ports)
+
+    found: list[int] = []
+    while len(found) < 200:
+        found += starts(process, flow_id, limit=5, after=2 * 10**9 * len(found))
+
+    assert found == [*range(200)]
+    assert asked[:2] == [5, 5]
+    assert asked == sorted(asked)
+    assert max(asked) == 50
+
+
+def test_pages_of_a_large_flow_are_read_ahead_of_who_goes_on(
+    ports: Ports, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow_id = put_flow(ports)
+    register(ports, flow_id, *range(120))
+    monkeypatch.setattr(listing, "_AHEAD", 40)
+    small = remembering(ports, most_bytes=40_000)  # holds the flow, but not twice
 
     for first in (0, 10, 20):
         found = starts(small, flow_id, limit=10, after=2 * 10**9 * first)

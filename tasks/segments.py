@@ -27,17 +27,18 @@ Objects = Mapping[ObjectId, MediaObject]
 
 
 def submit(ports: Ports, flow_id: FlowId, offers: Sequence[Offer], *, followed: bool) -> Job:
-    """Accept `offers` for registration in a flow that takes segments.
+    """Accept `offers` for registration in a flow.
 
-    `followed` says that the caller will hand out the address of the job.
+    `followed` says that the caller will hand out the address of the job, and wants to know before
+    whether the flow takes segments. Others learn that from the outcome.
 
     Raises:
-        FlowNotFound, ReadOnly, Invalid: when the flow does not exist, is read-only, or has no
-            container.
+        FlowNotFound, ReadOnly, Invalid: when `followed` and the flow does not exist, is read-only,
+            or has no container.
         Unavailable: when too much waits already, or a service is down; nothing was accepted.
     """
     now = ports.clock.now()
-    if not ports.takers.knows(flow_id, now):
+    if followed and not ports.takers.knows(flow_id, now):
         with ports.metadata.read() as snapshot:
             flow = existing(snapshot, flow_id)
         flow.require_writable()

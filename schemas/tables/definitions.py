@@ -291,6 +291,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
 }
 
 PROJECTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    FLOWS: {"by_id": ("id",)},
     OBJECTS: {"by_id": ("id",), "by_key": ("key",)},
 }
 """What a table is kept sorted by besides, so that asking for it does not read the whole table."""

@@ -33,7 +33,6 @@ from schemas.tables.definitions import (
 )
 from schemas.tables.rows import (
     NO_STATUS,
-    SLOT,
     flow_from,
     links_of,
     shard_key,
@@ -179,8 +178,8 @@ def _fill(transaction: Transaction, shards: int) -> None:
         raise Invalid(
             f"this store was made with {present} shards: set TAMS_SHARDS={present}, not {shards}"
         )
-    if not table.select(["id"], equal={"position": SLOT}, limit=1).num_rows:
-        slots = [{"id": slot_key(slot), "position": SLOT} for slot in range(CLAIM_SLOTS)]
+    if not table.select(["id"], equal={"id": slot_key(0)}).num_rows:
+        slots = [{"id": slot_key(slot), "position": ""} for slot in range(CLAIM_SLOTS)]
         table.insert(slots)
     log = transaction.table(EVENT_LOG)
     if not log.select(["last"]).num_rows:

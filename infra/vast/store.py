@@ -86,9 +86,7 @@ Tell = Callable[[MetadataStore, Sequence[Changes]], None]
 CLAIM_SLOTS: Final = 1_024
 
 _CURSOR: Final = ("id", "position", "epoch")
-_FLOW: Final = tuple(
-    n for n in tables.TABLES[tables.FLOWS].names if n not in {*_CURSOR[1:], "claimed"}
-)
+_FLOW: Final = tuple(n for n in tables.TABLES[tables.FLOWS].names if n not in _CURSOR[1:])
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = timedelta(milliseconds=1)
 
@@ -170,7 +168,10 @@ class VastMetadataStore:
         if not names:
             return []
         if not self._slot_rows:
-            found = transaction.table(tables.FLOWS).select(["id"], equal={"position": rows.SLOT})
+            first, end = rows.SLOTS
+            found = transaction.table(tables.FLOWS).select(
+                ["id"], since=("id", first), below=("id", end)
+            )
             self._slot_rows = {row["id"]: row[ROW_ID] for row in found.to_pylist()}
         slots = {crc32(name.encode()) % CLAIM_SLOTS for name in names}
         return [self._slot_rows[rows.slot_key(slot)] for slot in sorted(slots)]
@@ -543,8 +544,10 @@ class VastSnapshot:
         for record in changes.replace:
             table = rows.table_of(record)
             updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
-        now = time.time_ns()
-        updates[tables.FLOWS] += [(_slot(row_id), {"claimed": now}) for row_id in claimed]
+        # What sets slots to what cursors become is fewer different rows to write.
+        cursors = (each.position for each in changes.replace if isinstance(each, ShardCursor))
+        position = next(cursors, None) or str(time.time_ns())
+        updates[tables.FLOWS] += [({ROW_ID: row}, {"position": position}) for row in claimed]
         for table, replaced in updates.items():
             if replaced:
                 self._transaction.table(table).update(_differences(replaced))
@@ -695,11 +698,6 @@ def _near(flow_id: FlowId, hull: TimeRange, count: int) -> dict[str, Any]:
         "below": ("first_start", hull.end),
         "limit": _SPARE_ROWS * count,
     }
-
-
-def _slot(row_id: int) -> rows.Row:
-    """What is in the row of a slot besides the moment of the last claim."""
-    return {ROW_ID: row_id, "position": rows.SLOT}
 
 
 def _differences(replaced: Sequence[tuple[rows.Row, rows.Row]]) -> list[rows.Row]:

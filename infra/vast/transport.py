@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 _DAY: Final = "%Y%m%d"
 _MOMENT: Final = "%Y%m%dT%H%M%SZ"
@@ -67,7 +68,7 @@ class Connections:
             raise requests.ConnectionError(error) from error
         if answer.headers.get("connection", "").lower() == "close":
             self.close()
-        return _response(answer, method, url)
+        return _Response(answer, method, url)
 
     def close(self) -> None:
         """Close what is open."""
@@ -193,12 +194,15 @@ def _shut(connected: socket.socket, reader: BufferedReader) -> None:
     connected.close()
 
 
-def _response(answer: _Answer, method: str, url: str) -> requests.Response:
-    response = requests.Response()
-    response.status_code = answer.status
-    response.headers.update(answer.headers)
-    response.url = url
-    response.request = SimpleNamespace(method=method, url=url)  # type: ignore[assignment]  # what the SDK reads of it
-    response._content = answer.body  # noqa: SLF001 - it has been received
-    response.raw = BytesIO(answer.body)
-    return response
+class _Response(requests.Response):
+    """An answer as the SDK reads it, without the cookies, which take longer to set up than it."""
+
+    def __init__(self, answer: _Answer, method: str, url: str) -> None:
+        self.status_code = answer.status
+        self.headers = CaseInsensitiveDict(answer.headers)
+        self.url = url
+        self.request = SimpleNamespace(method=method, url=url)  # type: ignore[assignment]  # what the SDK reads of it
+        self.encoding = None
+        self.raw = BytesIO(answer.body)
+        self._content = answer.body
+        self._content_consumed = True

@@ -369,8 +369,11 @@ def _in_order(rows: Rows) -> Rows:
 def _by(key: Sequence[str], rows: pa.RecordBatch | Few) -> pa.RecordBatch | Few:
     if rows.num_rows < 2:  # noqa: PLR2004 - one row is in any order
         return rows
-    batch = rows.arrow() if isinstance(rows, Few) else rows
-    return batch.sort_by([(name, "ascending") for name in key])
+    if isinstance(rows, Few):
+        places = [rows.query.columns.index(name) for name in key]
+        ordered = sorted(rows.rows, key=lambda row: [(row[i] is None, row[i]) for i in places])
+        return Few(ordered, rows.query)
+    return rows.sort_by([(name, "ascending") for name in key])
 
 
 def _array(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -49,8 +49,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("updated_by", pa.string()),
         ]
     ),
-    # Cursors of shards, and slots that claimed names fall on, are rows here too, with a `position`:
-    # each table that registering segments changes takes a request to read, and one to write.
+    # Cursors of shards, and slots that claimed names fall on, are rows here too, with a `position`
+    # (that of slots says who claimed them last): each table that registering segments changes
+    # takes a request to read, and one to write.
     FLOWS: pa.schema(
         [
             ("id", pa.string()),
@@ -77,7 +78,6 @@ TABLES: Final[dict[str, pa.Schema]] = {
             ("refused", _TIME),
             ("position", pa.string()),
             ("epoch", pa.int64()),
-            ("claimed", pa.int64()),
         ]
     ),
     # Which flows collect which, besides in their documents, where nobody can look for it.

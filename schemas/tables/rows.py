@@ -56,8 +56,9 @@ from schemas.domain.webhook import Keys, Webhook, WebhookStatus
 from schemas.tables import definitions as tables
 
 _SHARD: Final = "shard "
-SLOT: Final = ""
-"""The position in the rows of slots; those of shards have one that says something."""
+_SLOT: Final = "slot "
+SLOTS: Final = (_SLOT, "slot!")
+"""Between which ids those of slots are."""
 
 NO_STATUS: Final = ""
 """What column `status` of `flows` says of a flow without one; null is a row not looked at yet."""
@@ -383,8 +384,8 @@ def shard_key(shard: int) -> str:
 
 
 def slot_key(slot: int) -> str:
-    """The id of a row that claimed names fall on; its position is `SLOT`."""
-    return f"slot {slot}"
+    """The id of a row that claimed names fall on."""
+    return f"{_SLOT}{slot}"
 
 
 def shard_from(row: Row) -> ShardCursor:

@@ -39,10 +39,12 @@ _ATTEMPTS_TOGETHER: Final = 2
 _MOST_ATTEMPTS: Final = 6
 # While nothing comes, deletions are looked for so often.
 _LOOK_S: Final = 0.05
-# Fewer entries than these are waited for, in steps, for so long.
+# Fewer entries than these are waited for: each of them, and all of them, for so long. Those that
+# come at about the same time are read together.
 _FEW: Final = 64
 _GATHER_S: Final = 0.002
 _GATHERING_S: Final = 0.012
+_PAUSE_S: Final = 0.0005
 
 
 def flush(ports: Ports, shard: int) -> None:
@@ -135,12 +137,11 @@ class _Flusher:
         """
         inbox, rows = self._ports.inbox, self._ports.limits.flush_rows
         found = inbox.arrivals(self._positions, rows, wait_s)
-        waited_s = 0.0
-        while 0 < _size(found) < min(self._expected, _FEW) and waited_s < _GATHERING_S:
-            sleep(_GATHER_S)
-            waited_s += _GATHER_S
+        deadline = monotonic() + _GATHERING_S
+        while 0 < _size(found) < min(self._expected, _FEW) and monotonic() < deadline:
+            sleep(_PAUSE_S)
             last = {shard: entries[-1].id for shard, entries in found.items() if entries}
-            more = inbox.arrivals(self._positions | last, rows, 0)
+            more = inbox.arrivals(self._positions | last, rows, _GATHER_S)
             if not _size(more):
                 break
             for shard, entries in more.items():

@@ -546,7 +546,7 @@ class VastSnapshot:
             updates[table].append((self._rows[table, rows.key_of(record)], self.row_of(record)))
         # What sets slots to what cursors become is fewer different rows to write.
         cursors = (each.position for each in changes.replace if isinstance(each, ShardCursor))
-        position = next(cursors, None) or str(time.time_ns())
+        position = next(cursors, str(time.time_ns()))
         updates[tables.FLOWS] += [({ROW_ID: row}, {"position": position}) for row in claimed]
         for table, replaced in updates.items():
             if replaced:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from io import BufferedReader, BytesIO
-from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -201,7 +200,8 @@ class _Response(requests.Response):
         self.status_code = answer.status
         self.headers = CaseInsensitiveDict(answer.headers)
         self.url = url
-        self.request = SimpleNamespace(method=method, url=url)  # type: ignore[assignment]  # what the SDK reads of it
+        self.request = requests.PreparedRequest()
+        self.request.method, self.request.url = method, url
         self.encoding = None
         self.raw = BytesIO(answer.body)
         self._content = answer.body

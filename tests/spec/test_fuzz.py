@@ -110,7 +110,7 @@ def _ask(api: httpx.Client, case: schemathesis.Case) -> None:
     """Send the request with our client, which checks the answer as well."""
     made = requests.Request(**case.as_transport_kwargs(base_url=str(api.base_url))).prepare()
     # What HTTP does not count as part of a value, its library refuses to send.
-    stripped = [(name, value.strip()) for name, value in made.headers.items()]
+    stripped = [(name, value.strip(" \t")) for name, value in made.headers.items()]
     headers = httpx.Headers(stripped, encoding="latin-1")
     request = httpx.Request(made.method, made.url, headers=headers, content=made.body)
 

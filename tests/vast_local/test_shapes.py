@@ -76,6 +76,16 @@ def test_a_request_like_one_before_is_recognised() -> None:
     assert parameters == ["init", 2, "long" * 99, "d"]
 
 
+def test_many_texts_of_a_request_like_one_before_are_a_list() -> None:
+    table = _table()
+    one, _ = query.decode(table, _prepared("media", 1, [*"abcdefgh"]))
+
+    other, parameters = query.decode(table, _prepared("init", 2, ["long" * 99, *"stuvwxy"]))
+
+    assert other is one
+    assert parameters == ["init", 2, ["long" * 99, *"stuvwxy"]]
+
+
 @given(_VALUES, st.data())
 def test_a_request_that_differs_in_anything_else_is_not_taken_for_a_known_one(
     values: tuple[str, int, list[str]], data: Any
